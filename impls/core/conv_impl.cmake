@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# conv_impl(<folder> ISAS <isa>... [NEEDS <target> "<what to say without it>"])
+#
+# Compiles every source of <folder> once per instruction set and adds its rows to the generated list, in the order of
+# the calls. An instruction set of another architecture is left out without a word; one that the compiler does not
+# know, and a folder whose library is missing, stay in the list as "not built: reason".
+#
+# Each compiled folder is linked into one relocatable object in which every symbol but the exported rows is local.
+# Otherwise the linker could take its copy of an inline function (any std:: template) from an object built for AVX and
+# call it on a CPU that has none.
+
+include(CheckCXXCompilerFlag)
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(CONVBWD_ISAS baseline avx2 avx512)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  set(CONVBWD_ISAS baseline neon)
+else()
+  set(CONVBWD_ISAS baseline)
+endif()
+set(CONVBWD_FLAGS_baseline "")
+set(CONVBWD_FLAGS_avx2 -mavx2 -mfma)
+set(CONVBWD_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512)
+set(CONVBWD_FLAGS_neon "")
+
+set_property(GLOBAL PROPERTY CONVBWD_DECLARATIONS "")
+set_property(GLOBAL PROPERTY CONVBWD_ENTRIES "")
+set_property(GLOBAL PROPERTY CONVBWD_OBJECTS "")
+
+function(_conv_list_not_built folder reason)
+  set_property(GLOBAL APPEND_STRING PROPERTY CONVBWD_ENTRIES
+    "    {\"${folder}\", Isa::baseline, nullptr, \"${reason}\"},\n")
+  message(STATUS "${folder}: not built: ${reason}")
+endfunction()
+
+function(conv_impl folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "ISAS;NEEDS")
+  set(library "")
+  if(arg_NEEDS)
+    list(GET arg_NEEDS 0 library)
+    list(GET arg_NEEDS 1 without)
+    if(NOT TARGET ${library})
+      _conv_list_not_built(${folder} "${without}")
+      return()
+    endif()
+  endif()
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp")
+  foreach(isa IN LISTS arg_ISAS)
+    if(NOT isa IN_LIST CONVBWD_ISAS)
+      continue()
+    endif()
+    if(CONVBWD_FLAGS_${isa})
+      string(REPLACE ";" " " flags "${CONVBWD_FLAGS_${isa}}")
+      check_cxx_compiler_flag("${flags}" CONVBWD_COMPILER_KNOWS_${isa})
+      if(NOT CONVBWD_COMPILER_KNOWS_${isa})
+        _conv_list_not_built(${folder} "the compiler does not know ${flags}")
+        continue()
+      endif()
+    endif()
+    set(symbol convbwd_rows_${folder}_${isa})
+    set(target impl_${folder}_${isa})
+    add_library(${target} OBJECT ${sources})
+    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_compile_options(${target} PRIVATE ${CONVBWD_FLAGS_${isa}})
+    target_compile_definitions(${target} PRIVATE CONVBWD_ISA=${isa} CONVBWD_ROWS_SYMBOL=${symbol})
+    target_link_libraries(${target} PRIVATE OpenMP::OpenMP_CXX ${library})
+    set(object ${CMAKE_CURRENT_BINARY_DIR}/${folder}.${isa}.o)
+    add_custom_command(
+      OUTPUT ${object}
+      COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${object}.all $<TARGET_OBJECTS:${target}>
+      COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=${symbol} ${object}.all ${object}
+      DEPENDS ${target} $<TARGET_OBJECTS:${target}>
+      COMMAND_EXPAND_LISTS VERBATIM
+      COMMENT "Making ${folder}.${isa}.o self-contained")
+    set_property(GLOBAL APPEND PROPERTY CONVBWD_OBJECTS ${object})
+    if(library)
+      set_property(GLOBAL APPEND PROPERTY CONVBWD_LIBRARIES ${library})
+    endif()
+    set_property(GLOBAL APPEND_STRING PROPERTY CONVBWD_DECLARATIONS "extern const convbwd::Rows ${symbol};\n")
+    set_property(GLOBAL APPEND_STRING PROPERTY CONVBWD_ENTRIES
+      "    {\"${folder}\", Isa::${isa}, &${symbol}, {}},\n")
+  endforeach()
+endfunction()
+
+# The library that tests and benchmarks link: core, the generated list, and every implementation.
+function(conv_impl_finish target)
+  foreach(name DECLARATIONS ENTRIES OBJECTS LIBRARIES)
+    get_property(CONVBWD_${name} GLOBAL PROPERTY CONVBWD_${name})
+  endforeach()
+  configure_file(core/registry.cpp.in ${CMAKE_CURRENT_BINARY_DIR}/registry_list.cpp @ONLY)
+  add_library(${target} STATIC ${CMAKE_CURRENT_BINARY_DIR}/registry_list.cpp)
+  add_custom_target(${target}_objects DEPENDS ${CONVBWD_OBJECTS})
+  add_dependencies(${target} ${target}_objects)
+  target_link_libraries(${target} PUBLIC convbwd_core ${CONVBWD_OBJECTS} ${CONVBWD_LIBRARIES} OpenMP::OpenMP_CXX)
+endfunction()
