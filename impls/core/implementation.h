@@ -64,15 +64,15 @@ struct PlanOptions {
 
 /// One row of the table of contenders; constant-initialised.
 struct Implementation {
-  std::string_view name;                // <folder> or <folder>_<variant>
-  std::string_view idea;                // the one idea it adds, a short phrase
-  Isa isa = Isa::baseline;              // instruction set compiled for, or the cap given to a library
-  bool threaded = false;                // uses PlanOptions::threads
-  bool exact_on_integers = true;        // equal to the oracle bit for bit while no intermediate exceeds 2^24
-  double integer_growth = 1;            // intermediates on integers are at most this times sum |a*b|, in units
-  double error_constant = 1;            // c of  error <= c * epsilon * sqrt(terms) * sum |a*b|,  measured
-  bool caps_process = false;            // a library whose instruction set is fixed once per process
-  std::string_view environment = {};    // NAME=VALUE to be set before the process starts, for a cap below the CPU's best
+  std::string_view name;              // <folder> or <folder>_<variant>
+  std::string_view idea;              // the one idea it adds, a short phrase
+  Isa isa = Isa::baseline;            // instruction set compiled for, or the cap given to a library
+  bool threaded = false;              // uses PlanOptions::threads
+  bool exact_on_integers = true;      // equal to the oracle bit for bit while no intermediate exceeds 2^24
+  double integer_growth = 1;          // intermediates on integers are at most this times sum |a*b|, in units
+  double error_constant = 1;          // c of  error <= c * epsilon * sqrt(terms) * sum |a*b|,  measured
+  bool caps_process = false;          // a library whose instruction set is fixed once per process
+  std::string_view environment = {};  // NAME=VALUE to be set before the process starts, for a cap below the CPU's best
   Support (*supports)(const Problem&, Pass) = nullptr;
   std::unique_ptr<Plan> (*plan)(const Problem&, Pass, const PlanOptions&) = nullptr;
 };
@@ -93,11 +93,11 @@ inline constexpr Isa kCompiledIsa = Isa::CONVBWD_ISA;
 
 }  // namespace convbwd
 
-/// Hands a folder's rows to the registry: `namespace convbwd::naive { constexpr Implementation rows[] = {...}; }` and then
-/// `CONVBWD_EXPORT_ROWS(convbwd::naive::rows);`. The build compiles a folder once per instruction set, each time with a
-/// symbol name of its own, and makes every other symbol of the object local.
+/// Hands a folder's rows to the registry: `namespace convbwd::naive { constexpr Implementation rows[] = {...}; }` and
+/// then `CONVBWD_EXPORT_ROWS(convbwd::naive::rows);`. The build compiles a folder once per instruction set, each time
+/// with a symbol name of its own, and makes every other symbol of the object local.
 #ifdef CONVBWD_ROWS_SYMBOL
-#define CONVBWD_EXPORT_ROWS(rows) \
+#define CONVBWD_EXPORT_ROWS(rows)                     \
   extern "C" const convbwd::Rows CONVBWD_ROWS_SYMBOL; \
-  constinit const convbwd::Rows CONVBWD_ROWS_SYMBOL{rows, sizeof(rows) / sizeof(rows[0])}
+  constinit const convbwd::Rows CONVBWD_ROWS_SYMBOL { rows, sizeof(rows) / sizeof(rows[0]) }
 #endif

@@ -53,8 +53,6 @@ Isa best_isa() {
   return best;
 }
 
-bool within(Isa isa, Isa cap) {
-  return isa == Isa::baseline || isa == cap || (isa == Isa::avx2 && cap == Isa::avx512);
-}
+bool within(Isa isa, Isa cap) { return isa == Isa::baseline || isa == cap || (isa == Isa::avx2 && cap == Isa::avx512); }
 
 }  // namespace convbwd

@@ -13,9 +13,9 @@ namespace convbwd {
 /// A line of the list in impls/CMakeLists.txt for one instruction set: its rows, or why it was not built.
 struct Listed {
   std::string_view folder;
-  Isa isa;                    // meaningless where nothing was built
-  const Rows* rows;           // null: not built
-  std::string_view not_built; // the reason
+  Isa isa;                     // meaningless where nothing was built
+  const Rows* rows;            // null: not built
+  std::string_view not_built;  // the reason
 };
 
 /// Everything the build was asked for, in the order of the list.

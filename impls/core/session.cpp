@@ -77,7 +77,7 @@ View4<const float> Session::output() {
 
 std::array<const Buffer*, 7> Session::buffers() const {
   const Role in0 = inputs_of(pass_)[0], in1 = inputs_of(pass_)[1], out = output_of(pass_);
-  return {&tensor(in0).plain,  &tensor(in1).plain, &tensor(out).plain, &tensor(in0).packed,
+  return {&tensor(in0).plain,  &tensor(in1).plain,  &tensor(out).plain, &tensor(in0).packed,
           &tensor(in1).packed, &tensor(out).packed, &workspace_};
 }
 

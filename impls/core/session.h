@@ -10,12 +10,12 @@
 
 namespace convbwd {
 
-/// One plan and every buffer of its run. Tests and benchmarks call plans only through it, so they cannot disagree on how
-/// that is done:  fill input() -> prepare() -> execute() as often as wanted -> output().
+/// One plan and every buffer of its run. Tests and benchmarks call plans only through it, so they cannot disagree on
+/// how that is done:  fill input() -> prepare() -> execute() as often as wanted -> output().
 class Session {
  public:
-  /// Plans and allocates. Throws what the plan throws (a library's failure), or std::bad_alloc. `offset` moves the plain
-  /// tensors off their 64-byte alignment by that many bytes (a multiple of 4).
+  /// Plans and allocates. Throws what the plan throws (a library's failure), or std::bad_alloc. `offset` moves the
+  /// plain tensors off their 64-byte alignment by that many bytes (a multiple of 4).
   Session(const Implementation& implementation, const Problem& problem, Pass pass, const PlanOptions& options,
           std::size_t offset = 0);
 
