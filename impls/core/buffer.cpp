@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <new>
 
@@ -16,6 +17,16 @@ constexpr std::size_t kGuard = 4096;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::byte kGuardByte{0xC7};
 
+/// The kernel promises more memory than there is and kills whoever takes it at its word; refuse early instead.
+void require_available(std::size_t bytes) {
+  constexpr std::size_t kWorthAsking = std::size_t{64} << 20;
+  if (bytes < kWorthAsking) return;
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key, unit;
+  for (std::size_t kibibytes; meminfo >> key >> kibibytes; std::getline(meminfo, unit))
+    if (key == "MemAvailable:" && bytes / 1024 > kibibytes) throw std::bad_alloc();
+}
+
 bool is_guard(std::byte value) { return value == kGuardByte; }
 
 }  // namespace
@@ -23,6 +34,7 @@ bool is_guard(std::byte value) { return value == kGuardByte; }
 void Buffer::Unmap::operator()(std::byte* memory) const { munmap(memory, length); }
 
 Buffer::Buffer(std::size_t bytes, std::size_t offset) : size_(bytes) {
+  require_available(bytes);
   // The data start on a 2 MB boundary where a whole page fits, so that the kernel can back them with one.
   const bool huge = bytes >= kHugePage;
   const std::size_t length = kGuard + offset + bytes + kGuard + (huge ? 2 * kHugePage : 0);

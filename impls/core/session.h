@@ -44,6 +44,9 @@ class Session {
   /// Tensors and workspace out of every cache, as they are in a training step.
   void evict() const;
 
+  /// How long the last prepare() packed.
+  double pack_seconds() const { return pack_seconds_; }
+
   std::size_t workspace_bytes() const { return workspace_.size(); }
   std::size_t tensor_bytes() const;  // what one execution must read and write at least
 
@@ -65,6 +68,7 @@ class Session {
   Tensor tensors_[kRoles];
   Buffer workspace_;
   Operands operands_;
+  double pack_seconds_ = 0;
 };
 
 }  // namespace convbwd

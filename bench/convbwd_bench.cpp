@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// convbwd_bench: one Google Benchmark entry a contender and cell, named
+//     pass/workload:layer/impl:isa/layout/cache/threads:N
+// A cell's contenders are planned and proved first, then timed in rounds: each round is one shuffled pass over all of
+// them, so that whatever the machine does meanwhile, it does to everybody.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <csignal>
+#include <iostream>
+#include <random>
+#include <regex>
+
+#include "race/cell.h"
+#include "race/collector.h"
+#include "race/contest.h"
+#include "race/document.h"
+#include "race/events.h"
+#include "support/machine.h"
+#include "support/peak.h"
+#include "support/threads.h"
+
+namespace convbwd::race {
+namespace {
+
+constexpr int kMostRounds = 50;
+
+volatile std::sig_atomic_t interrupted = 0;
+void on_interrupt(int) {
+  interrupted = 1;
+  std::signal(SIGINT, SIG_DFL);  // a second Ctrl-C does not wait
+}
+
+/// What a running benchmark function needs to know about the moment.
+struct Moment {
+  Contest* contest = nullptr;
+  int round = 0, sequence = 0;
+};
+
+struct Entry {
+  std::string name;
+  std::size_t index;  // of the contender in its contest
+};
+
+/// Registers every contender of every cell that passes the filter.
+std::vector<std::vector<Entry>> register_all(const std::vector<Cell>& cells, const Options& options, Moment& moment) {
+  std::string pattern = options.filter;
+  const bool inverted = pattern.starts_with('-');
+  if (inverted) pattern.erase(0, 1);
+  std::regex filter;
+  try {
+    filter = std::regex(pattern == "all" ? "." : pattern);
+  } catch (const std::regex_error& error) {
+    refuse("--benchmark_filter=" + options.filter + " is not a regular expression: " + error.what());
+  }
+  std::vector<std::vector<Entry>> entries(cells.size());
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const auto entrants = entrants_of(cells[i], options);
+    for (std::size_t index = 0; index < entrants.size(); ++index) {
+      const std::string name = benchmark_name(cells[i], entrants[index]);
+      if (std::regex_search(name, filter) == inverted) continue;
+      entries[i].push_back({name, index});
+      benchmark::RegisterBenchmark(name.c_str(), [&moment, index](benchmark::State& state) {
+        moment.contest->run(state, index, moment.round, moment.sequence);
+      })->UseManualTime()->Unit(benchmark::kMillisecond);
+    }
+  }
+  return entries;
+}
+
+/// The name as a regular expression that matches it alone, with what Google Benchmark appends to it.
+std::string exactly(const std::string& name) {
+  static const std::regex special(R"([.^$|()\[\]{}*+?\\])");
+  return "^" + std::regex_replace(name, special, R"(\$&)") + "/manual_time(/|$)";
+}
+
+void run_rounds(const std::vector<Entry>& entries, const Options& options, Contest& contest, Collector& collector,
+                Events& events, Moment& moment) {
+  std::vector<Entry> ready;
+  const std::size_t mark = collector.mark();
+  collector.set_round(0);
+  for (const Entry& entry : entries) {
+    const Contender& contender = contest.contenders()[entry.index];
+    if (contender.session && !contender.proof_run)
+      ready.push_back(entry);
+    else
+      benchmark::RunSpecifiedBenchmarks(&collector, exactly(entry.name));  // one entry: a reason, or n = 1
+  }
+  std::mt19937_64 shuffle(options.seed);
+  const double start = seconds_since_start();
+  int round = 0;
+  for (; round < kMostRounds && !ready.empty() && !interrupted; ++round) {
+    if (round >= options.rounds && seconds_since_start() - start >= options.cell_seconds) break;
+    std::shuffle(ready.begin(), ready.end(), shuffle);
+    collector.set_round(moment.round = round);
+    moment.sequence = 0;
+    for (const Entry& entry : ready) {
+      const Events::Step step(events, contest.contenders()[entry.index].entrant.title, "time", round);
+      benchmark::RunSpecifiedBenchmarks(&collector, exactly(entry.name));
+      ++moment.sequence;
+      if (interrupted) break;
+    }
+  }
+  collector.close_rounds(mark, std::max(round, 1));
+}
+
+/// Runs one cell between two probes of the machine; once more if they disagree, and then says so.
+Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Options& options, Collector& collector,
+               Events& events, Moment& moment) {
+  const support::Disturbance disturbance;
+  const double start = seconds_since_start();
+  const std::string started = support::utc_now();
+  Contest contest(cell, options, events);
+  moment.contest = &contest;
+  support::pin_threads(cell.threads);
+  contest.qualify();
+
+  Facts facts = facts_of(cell, options);
+  support::Probe before, after;
+  std::string noisy;
+  for (int attempt = 0; attempt < 2 && !interrupted; ++attempt) {
+    const std::size_t mark = collector.mark();
+    before = support::probe(cell.threads, cell.cap);
+    contest.set_peak(before.fma_gflops);
+    run_rounds(entries, options, contest, collector, events, moment);
+    after = support::probe(cell.threads, cell.cap);
+    noisy = support::disagreement(before, after);
+    if (noisy.empty()) break;
+    if (attempt == 0 && !interrupted) collector.forget_since(mark);
+  }
+  moment.contest = nullptr;
+  const auto add = [&facts](const char* key, std::string value) { facts.emplace_back(key, std::move(value)); };
+  add("fma_peak_gflops_before", std::to_string(before.fma_gflops));
+  add("fma_peak_gflops_after", std::to_string(after.fma_gflops));
+  add("bandwidth_gbs_before", std::to_string(before.bandwidth_gbs));
+  add("bandwidth_gbs_after", std::to_string(after.bandwidth_gbs));
+  add("noisy", noisy);
+  add("steal_seconds", std::to_string(disturbance.steal_seconds()));
+  add("involuntary_switches", std::to_string(disturbance.involuntary_switches()));
+  add("pinned", support::pinning());
+  add("elapsed_seconds", std::to_string(seconds_since_start() - start));
+  add("started", started);
+  return facts;
+}
+
+int run(int argc, char** argv) {
+  const Options options = parse_options(argc, argv);
+  support::set_environment_and_reexec(argv, options.caps.front());
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+
+  const std::vector<Cell> cells = cells_of(options);
+  if (cells.empty()) refuse("no layer: name a --workload or a --problem, and a --layer that it has", 3);
+  Moment moment;
+  const auto entries = register_all(cells, options, moment);
+  if (std::all_of(entries.begin(), entries.end(), [](const auto& of_cell) { return of_cell.empty(); }))
+    refuse("nothing matched --impl and --benchmark_filter=" + options.filter, 3);
+  if (options.list) {
+    for (const auto& of_cell : entries)
+      for (const Entry& entry : of_cell) std::cout << entry.name << "\n";
+    return 0;
+  }
+
+  std::size_t width = 0;
+  for (const auto& of_cell : entries)
+    for (const Entry& entry : of_cell) width = std::max(width, entry.name.size() + sizeof "/manual_time");
+  Events events(options.events);
+  Collector collector(*benchmark::CreateDefaultDisplayReporter(), width);
+  std::signal(SIGINT, on_interrupt);
+  std::vector<Facts> facts;
+  for (std::size_t i = 0; i < cells.size() && !interrupted; ++i)
+    if (!entries[i].empty()) facts.push_back(run_cell(cells[i], entries[i], options, collector, events, moment));
+  collector.finish();
+  if (!options.out.empty()) write_whole(options.out, document(collector.runs(), support::all_facts(), facts));
+  events.cell(interrupted ? "interrupted" : "done");
+  benchmark::Shutdown();
+  if (interrupted) return 130;
+  if (collector.any_wrong()) return 1;
+  return collector.any_failed() ? 4 : 0;
+}
+
+}  // namespace
+}  // namespace convbwd::race
+
+int main(int argc, char** argv) { return convbwd::race::run(argc, argv); }

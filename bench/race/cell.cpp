@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "race/cell.h"
+
+#include <algorithm>
+#include <regex>
+
+#include "core/descriptor.h"
+#include "core/workload.h"
+#include "support/workloads.h"
+
+namespace convbwd::race {
+namespace {
+
+bool wanted(const Options& options, std::string_view name, const std::string& full_title) {
+  return options.implementations.empty() ||
+         std::any_of(options.implementations.begin(), options.implementations.end(),
+                     [&](const std::string& word) { return word == name || word == full_title; });
+}
+
+/// The row that stands for an implementation under a cap: the best that runs, or the instruction set asked for by name.
+const Implementation* representative(std::string_view name, const Cell& cell, const Options& options) {
+  for (const Implementation* row : implementations_named(name))
+    if (std::find(options.implementations.begin(), options.implementations.end(), title(*row)) !=
+        options.implementations.end())
+      return row;
+  if (const Implementation* best = best_within(name, cell.cap)) return best;
+  return implementations_named(name).front();
+}
+
+std::string reason_against(const Implementation& row, const Cell& cell, const Options& options) {
+  if (const auto excluded = options.excluded.find(title(row)); excluded != options.excluded.end())
+    return excluded->second;
+  if (!cpu_runs(row.isa)) return "skip: this CPU does not run " + std::string(name(row.isa));
+  if (!within(row.isa, cell.cap))
+    return "skip: needs " + std::string(name(row.isa)) + ", the cap is " + std::string(name(cell.cap));
+  if (row.caps_process && cell.cap != options.caps.front())
+    return "skip: the library's instruction set is fixed once per process; run with --isa=" +
+           std::string(name(cell.cap)) + " alone";
+  if (const Support support = row.supports(cell.problem, cell.pass); !support) return "skip: " + support.reason;
+  return {};
+}
+
+}  // namespace
+
+std::vector<Cell> cells_of(const Options& options) {
+  std::vector<Cell> cells;
+  const auto add = [&](const std::string& workload, const std::string& layer, Dim count, Problem problem) {
+    if (!options.layers.empty() && std::find(options.layers.begin(), options.layers.end(), layer) == options.layers.end())
+      return;
+    if (options.batch) problem.N = options.batch;
+    if (const std::string fault = fault_of(problem); !fault.empty()) refuse(workload + ":" + layer + ": " + fault);
+    for (Pass pass : options.passes)
+      for (Layout layout : options.layouts)
+        for (Cache cache : options.caches)
+          for (int threads : options.threads)
+            for (Isa cap : options.caps)
+              cells.push_back({workload, layer, count, problem, pass, layout, cache, threads, cap});
+  };
+  for (const std::string& name : options.workloads) {
+    const Workload workload = support::workload_or_exit(name);
+    for (const Layer& layer : workload.layers) add(workload.name, layer.name, layer.count, layer.problem);
+  }
+  for (const std::string& text : options.problems) {
+    const auto parsed = parse_descriptor(text);
+    if (!parsed) refuse("--problem: " + parsed.error);
+    add("problem", escaped(to_string(parsed.problem)), 1, parsed.problem);
+  }
+  return cells;
+}
+
+std::vector<Entrant> entrants_of(const Cell& cell, const Options& options) {
+  std::vector<Entrant> entrants;
+  for (const Listed& entry : listed()) {
+    if (!entry.rows) {
+      const std::string full = std::string(entry.folder) + ":" + std::string(name(entry.isa));
+      if (wanted(options, entry.folder, full))
+        entrants.push_back({nullptr, full, "skip: not built: " + std::string(entry.not_built)});
+      continue;
+    }
+    for (std::size_t i = 0; i < entry.rows->count; ++i) {
+      const Implementation* row = representative(entry.rows->first[i].name, cell, options);
+      const std::string full = title(*row);
+      const bool entered = std::any_of(entrants.begin(), entrants.end(),
+                                       [&](const Entrant& other) { return other.row && other.row->name == row->name; });
+      if (!entered && wanted(options, row->name, full))
+        entrants.push_back({row, full, reason_against(*row, cell, options)});
+    }
+  }
+  return entrants;
+}
+
+std::string benchmark_name(const Cell& cell, const Entrant& entrant) {
+  std::string text(name(cell.pass));
+  text += "/" + cell.workload + ":" + cell.layer + "/" + entrant.title + "/";
+  text += std::string(name(cell.layout)) + "/" + std::string(name(cell.cache)) + "/threads:";
+  return text + std::to_string(cell.threads);
+}
+
+}  // namespace convbwd::race

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "race/contest.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <new>
+
+namespace convbwd::race {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+const Clock::time_point kProcessStart = Clock::now();
+
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// The same layer cut down to about `macs`: one image, then a band of its rows. A slow row's rate hardly depends on
+/// either, so one execution predicts how long the whole layer takes.
+Problem band_of(const Problem& problem, double macs) {
+  Problem band = problem;
+  band.N = 1;
+  const double share = macs / band.macs();
+  if (share >= 1) return band;
+  band.P = std::max<Dim>(1, static_cast<Dim>(static_cast<double>(problem.P) * share));
+  const Dim rows = (band.P - 1) * band.stride_h + band.dilation_h * (band.R - 1) + 1 - band.pad_top;
+  band.H = std::clamp<Dim>(rows, 1, problem.H);
+  return band;
+}
+
+}  // namespace
+
+double seconds_since_start() { return since(kProcessStart); }
+
+Contest::Contest(const Cell& cell, const Options& options, Events& events)
+    : cell_(cell), options_(options), events_(events) {
+  for (Entrant& entrant : entrants_of(cell, options)) contenders_.push_back({.entrant = std::move(entrant)});
+}
+
+void Contest::qualify() {
+  double growth = 1;
+  for (const Contender& contender : contenders_)
+    if (contender.entrant.row) growth = std::max(growth, contender.entrant.row->integer_growth);
+  integers_ = std::make_unique<Reference>(cell_.problem, cell_.pass, Data::integers, growth, options_.seed);
+  reals_ = std::make_unique<Reference>(cell_.problem, cell_.pass, Data::normal, growth, options_.seed);
+  for (Contender& contender : contenders_)
+    if (contender.entrant.reason.empty()) qualify(contender);
+  integers_.reset();
+  reals_.reset();
+}
+
+void Contest::qualify(Contender& contender) {
+  std::string& reason = contender.entrant.reason;
+  std::string step = "planning";
+  try {
+    if (options_.row_seconds > 0) {
+      const Events::Step event(events_, contender.entrant.title, "predict");
+      if (const double seconds = predicted_seconds(contender); seconds > options_.row_seconds) {
+        char text[160];
+        std::snprintf(text, sizeof text, "skip: one execution is predicted to take %.1f s, over its share of %.1f s",
+                      seconds, options_.row_seconds);
+        reason = text;
+        return;
+      }
+    }
+    {
+      const Events::Step event(events_, contender.entrant.title, "plan");
+      const auto start = Clock::now();
+      contender.session = std::make_unique<Session>(*contender.entrant.row, cell_.problem, cell_.pass,
+                                                    PlanOptions{cell_.threads, cell_.layout, {}});
+      contender.plan_seconds = since(start);
+    }
+    step = "proving";
+    const Events::Step event(events_, contender.entrant.title, "prove");
+    const auto start = Clock::now();
+    reason = prove(contender);
+    contender.proof_seconds = since(start);
+  } catch (const std::bad_alloc&) {
+    reason = "failed: out of memory while " + step;
+  } catch (const std::exception& error) {
+    reason = std::string("failed: ") + error.what() + " (while " + step + ")";
+  }
+  if (!reason.empty()) contender.session.reset();
+}
+
+std::string Contest::prove(Contender& contender) {
+  double seconds = 0;
+  Session& session = *contender.session;
+  Verdict exact = convbwd::prove(session, *integers_, kSlowSeconds, seconds);
+  if (!exact) return "wrong: on whole numbers " + exact.wrong;
+  contender.verdict = exact;
+  if (seconds > kSlowSeconds) {
+    contender.proof_run = seconds;
+    return {};
+  }
+  Verdict real = convbwd::prove(session, *reals_, /*slow_seconds=*/0, seconds);  // leaves real numbers for the clock
+  if (!real) return "wrong: on real numbers " + real.wrong;
+  contender.verdict.error_ratio = std::max(exact.error_ratio, real.error_ratio);
+  return {};
+}
+
+double Contest::predicted_seconds(const Contender& contender) const {
+  const Problem band = band_of(cell_.problem, kMostMacsInFull / 4);
+  if (!contender.entrant.row->supports(band, cell_.pass)) return 0;
+  Session session(*contender.entrant.row, band, cell_.pass, PlanOptions{cell_.threads, cell_.layout, {}});
+  session.prepare();
+  const auto start = Clock::now();
+  session.execute();
+  return since(start) * cell_.problem.macs() / band.macs();
+}
+
+void Contest::run(benchmark::State& state, std::size_t index, int round, int sequence) {
+  const Contender& contender = contenders_[index];
+  if (!contender.entrant.reason.empty()) {
+    state.SkipWithError(contender.entrant.reason.c_str());
+    return;
+  }
+  double seconds = 0;
+  Session& session = *contender.session;
+  if (contender.proof_run) {
+    for ([[maybe_unused]] auto iteration : state) state.SetIterationTime(*contender.proof_run);
+    seconds = *contender.proof_run;
+  } else if (cell_.cache == Cache::cold) {
+    for ([[maybe_unused]] auto iteration : state) {
+      session.evict();
+      const auto start = Clock::now();
+      session.execute();
+      const double once = since(start);
+      state.SetIterationTime(once);
+      seconds += once / static_cast<double>(state.max_iterations);
+    }
+  } else {
+    session.execute();  // whoever ran before left the caches full of other tensors
+    while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(state.max_iterations))) {
+      const auto start = Clock::now();
+      for (benchmark::IterationCount i = 0; i < state.max_iterations; ++i) session.execute();
+      const double all = since(start);
+      state.SetIterationTime(all);
+      seconds = all / static_cast<double>(state.max_iterations);
+    }
+  }
+  count(state, contender, seconds, round, sequence);
+}
+
+void Contest::count(benchmark::State& state, const Contender& contender, double seconds, int round,
+                    int sequence) const {
+  const Session& session = *contender.session;
+  const double gflops = 2e-9 * cell_.problem.macs() / seconds;
+  const auto set = [&state](const char* counter, double value) {
+    if (std::isfinite(value)) state.counters[counter] = value;  // JSON has no word for the others
+  };
+  set("gflops", gflops);
+  set("peak_fraction", gflops / peak_gflops_);
+  set("gbs", 1e-9 * static_cast<double>(session.tensor_bytes()) / seconds);
+  set("workspace_bytes", static_cast<double>(session.workspace_bytes()));
+  set("tensor_bytes", static_cast<double>(session.tensor_bytes()));
+  set("error_ratio", contender.verdict.error_ratio);
+  set("checked", static_cast<double>(contender.verdict.checked));
+  set("round", round);
+  set("sequence", sequence);
+  set("start_s", seconds_since_start() - seconds * static_cast<double>(state.iterations()));
+  set("plan_s", contender.plan_seconds);
+  set("pack_s", session.pack_seconds());
+  set("proof_s", contender.proof_seconds);
+  set("threaded", contender.entrant.row->threaded);
+  set("proof_run", contender.proof_run.has_value());
+  state.SetLabel(session.plan().resolved());
+}
+
+}  // namespace convbwd::race

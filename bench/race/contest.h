@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/proof.h"
+#include "race/cell.h"
+#include "race/events.h"
+
+namespace convbwd::race {
+
+/// An entrant on its way: planned, proved, and then timed or entered with a reason.
+struct Contender {
+  Entrant entrant;
+  std::unique_ptr<Session> session;  // null once there is a reason
+  Verdict verdict;
+  double plan_seconds = 0, proof_seconds = 0;
+  std::optional<double> proof_run;   // so slow that its proof run is its only measurement, in seconds
+};
+
+/// One cell alive: owns the tensors and plans of all contenders while they are raced.
+class Contest {
+ public:
+  /// A row whose single execution takes longer than this is timed by its proof run alone.
+  static constexpr double kSlowSeconds = 0.5;
+
+  Contest(const Cell& cell, const Options& options, Events& events);
+
+  /// Plans and proves every entrant on the cell's own problem. Whatever goes wrong becomes the row's reason.
+  void qualify();
+
+  /// What Google Benchmark calls for contender `index`.
+  void run(benchmark::State& state, std::size_t index, int round, int sequence);
+
+  const std::vector<Contender>& contenders() const { return contenders_; }
+  void set_peak(double gflops) { peak_gflops_ = gflops; }
+
+ private:
+  void qualify(Contender& contender);
+  std::string prove(Contender& contender);
+  double predicted_seconds(const Contender& contender) const;
+  void count(benchmark::State& state, const Contender& contender, double seconds, int round, int sequence) const;
+
+  const Cell& cell_;
+  const Options& options_;
+  Events& events_;
+  std::vector<Contender> contenders_;
+  std::unique_ptr<Reference> integers_, reals_;
+  double peak_gflops_ = 0;
+};
+
+/// Seconds since the process began.
+double seconds_since_start();
+
+}  // namespace convbwd::race

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "race/document.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/descriptor.h"
+
+namespace convbwd::race {
+
+Facts facts_of(const Cell& cell, const Options& options) {
+  const auto whole = [](double count) { return std::to_string(static_cast<long long>(count)); };
+  return {
+      {"pass", std::string(name(cell.pass))},
+      {"workload", cell.workload},
+      {"layer", cell.layer},
+      {"count", std::to_string(cell.count)},
+      {"problem", to_string(cell.problem)},
+      {"layout", std::string(name(cell.layout))},
+      {"cache", std::string(name(cell.cache))},
+      {"threads", std::to_string(cell.threads)},
+      {"isa_cap", std::string(name(cell.cap))},
+      {"batch", std::to_string(cell.problem.N)},
+      {"macs", whole(cell.problem.macs())},
+      {"nominal_macs", whole(cell.problem.nominal_macs())},
+      {"seed", std::to_string(options.seed)},
+  };
+}
+
+std::string document(const std::vector<benchmark::BenchmarkReporter::Run>& runs, const Facts& common,
+                     const std::vector<Facts>& cells) {
+  std::ostringstream text;
+  benchmark::JSONReporter json;
+  json.SetOutputStream(&text);
+  json.SetErrorStream(&text);
+  json.ReportContext(benchmark::BenchmarkReporter::Context());
+  if (!runs.empty()) json.ReportRuns(runs);
+  json.Finalize();
+
+  auto parsed = nlohmann::ordered_json::parse(text.str() + (runs.empty() ? "]}" : ""), nullptr, false);
+  if (parsed.is_discarded()) refuse("Google Benchmark wrote a document that is not JSON", 4);
+  auto& context = parsed["context"];
+  context["host_name"] = "";
+  for (const auto& [key, value] : common) context[key] = value;
+  if (cells.size() == 1) {
+    for (const auto& [key, value] : cells.front()) context[key] = value;
+  } else {
+    auto& list = context["cells"] = nlohmann::ordered_json::array();
+    for (const Facts& facts : cells) {
+      nlohmann::ordered_json entry;
+      for (const auto& [key, value] : facts) entry[key] = value;
+      list.push_back(std::move(entry));
+    }
+  }
+  return parsed.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void write_whole(const std::string& file, const std::string& text) {
+  const std::string temporary = file + ".tmp." + std::to_string(getpid());
+  const auto give_up = [&](const char* what) {
+    const int error = errno;
+    unlink(temporary.c_str());
+    refuse(std::string("cannot ") + what + " " + file + ": " + std::strerror(error), error == ENOSPC ? 4 : 2);
+  };
+  const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor < 0) give_up("create");
+  for (std::size_t at = 0; at < text.size();) {
+    const ssize_t written = write(descriptor, text.data() + at, text.size() - at);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) give_up("write");
+    at += static_cast<std::size_t>(written);
+  }
+  if (fsync(descriptor) != 0) give_up("sync");
+  if (close(descriptor) != 0) give_up("close");
+  if (std::rename(temporary.c_str(), file.c_str()) != 0) give_up("rename into");
+}
+
+}  // namespace convbwd::race

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "race/cell.h"
+
+namespace convbwd::race {
+
+/// Facts that go with the results, in order; every value is text.
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+/// What the cell is: pass, workload, layer, problem, layout, cache, threads, multiply-adds.
+Facts facts_of(const Cell& cell, const Options& options);
+
+/// Google Benchmark's own JSON document of these runs, with our facts in its context and no host name. Where there are
+/// several cells, the facts of each are an entry of the list "cells" in the context.
+std::string document(const std::vector<benchmark::BenchmarkReporter::Run>& runs, const Facts& common,
+                     const std::vector<Facts>& cells);
+
+/// Writes under a temporary name, syncs, renames: the file is there whole or not at all. Exits with one line and code 4
+/// if the disk is full, 2 if the place cannot be written to.
+void write_whole(const std::string& file, const std::string& text);
+
+}  // namespace convbwd::race
