@@ -61,9 +61,12 @@ std::vector<std::vector<Entry>> register_all(const std::vector<Cell>& cells, con
       const std::string name = benchmark_name(cells[i], entrants[index]);
       if (std::regex_search(name, filter) == inverted) continue;
       entries[i].push_back({name, index});
-      benchmark::RegisterBenchmark(name.c_str(), [&moment, index](benchmark::State& state) {
-        moment.contest->run(state, index, moment.round, moment.sequence);
-      })->UseManualTime()->Unit(benchmark::kMillisecond);
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [&moment, index](benchmark::State& state) {
+                                     moment.contest->run(state, index, moment.round, moment.sequence);
+                                   })
+          ->UseManualTime()
+          ->Unit(benchmark::kMillisecond);
     }
   }
   return entries;

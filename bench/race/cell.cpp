@@ -45,7 +45,8 @@ std::string reason_against(const Implementation& row, const Cell& cell, const Op
 std::vector<Cell> cells_of(const Options& options) {
   std::vector<Cell> cells;
   const auto add = [&](const std::string& workload, const std::string& layer, Dim count, Problem problem) {
-    if (!options.layers.empty() && std::find(options.layers.begin(), options.layers.end(), layer) == options.layers.end())
+    if (!options.layers.empty() &&
+        std::find(options.layers.begin(), options.layers.end(), layer) == options.layers.end())
       return;
     if (options.batch) problem.N = options.batch;
     if (const std::string fault = fault_of(problem); !fault.empty()) refuse(workload + ":" + layer + ": " + fault);

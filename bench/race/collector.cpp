@@ -30,15 +30,13 @@ void Collector::close_rounds(std::size_t mark, int rounds) {
 }
 
 bool Collector::any_wrong() const {
-  return std::any_of(runs_.begin(), runs_.end(), [](const Run& run) {
-    return run.error_occurred && run.error_message.starts_with("wrong: ");
-  });
+  return std::any_of(runs_.begin(), runs_.end(),
+                     [](const Run& run) { return run.error_occurred && run.error_message.starts_with("wrong: "); });
 }
 
 bool Collector::any_failed() const {
-  return std::any_of(runs_.begin(), runs_.end(), [](const Run& run) {
-    return run.error_occurred && run.error_message.starts_with("failed: ");
-  });
+  return std::any_of(runs_.begin(), runs_.end(),
+                     [](const Run& run) { return run.error_occurred && run.error_message.starts_with("failed: "); });
 }
 
 }  // namespace convbwd::race

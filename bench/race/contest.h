@@ -20,7 +20,7 @@ struct Contender {
   std::unique_ptr<Session> session;  // null once there is a reason
   Verdict verdict;
   double plan_seconds = 0, proof_seconds = 0;
-  std::optional<double> proof_run;   // so slow that its proof run is its only measurement, in seconds
+  std::optional<double> proof_run;  // so slow that its proof run is its only measurement, in seconds
 };
 
 /// One cell alive: owns the tensors and plans of all contenders while they are raced.

@@ -24,10 +24,10 @@ struct Options {
   std::vector<Layout> layouts;
   std::vector<Cache> caches;
   std::vector<int> threads;
-  Dim batch = 0;              // 0: as the workload says
-  int rounds = 1;             // at least this many shuffled passes over the contenders of a cell
-  double cell_seconds = 0;    // more rounds while a cell has been timed for less than this
-  double row_seconds = 0;     // rows predicted to take longer than this for one execution are skipped; 0: none are
+  Dim batch = 0;            // 0: as the workload says
+  int rounds = 1;           // at least this many shuffled passes over the contenders of a cell
+  double cell_seconds = 0;  // more rounds while a cell has been timed for less than this
+  double row_seconds = 0;   // rows predicted to take longer than this for one execution are skipped; 0: none are
   std::map<std::string, std::string> excluded;  // "name:isa" -> the error message of its entry
   std::string events;
   std::string out, out_format = "json";
@@ -36,8 +36,8 @@ struct Options {
   bool list = false;
 };
 
-/// Takes our flags out of argv and leaves Google Benchmark's, with our defaults where the user gave none. Prints help or
-/// a one-line complaint and exits (0, or 2) by itself.
+/// Takes our flags out of argv and leaves Google Benchmark's, with our defaults where the user gave none. Prints help
+/// or a one-line complaint and exits (0, or 2) by itself.
 Options parse_options(int& argc, char**& argv);
 
 /// A mistake in the use of the program: one line, exit code 2 (or the code given).
