@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every implementation x ISA x pass x layout against the definition, on every awkward problem, with 1 and more threads
-// and with tensors off their alignment. What was skipped is counted by reason and printed; a row that was built and runs
-// on this CPU but passed nothing fails the run.
+// and with tensors off their alignment. What was skipped is counted by reason and printed; a row that was built and
+// runs on this CPU but passed nothing fails the run.
 #include <gtest/gtest.h>
 
 #include <cctype>
@@ -124,7 +124,8 @@ TEST(Registry, NamesAreTheFieldsOfATableKey) {
   std::map<std::string, int> seen;
   for (const Implementation* row : implementations()) {
     EXPECT_EQ(seen[title(*row)]++, 0) << title(*row) << " is there twice";
-    for (char letter : row->name) EXPECT_TRUE(std::islower(letter) || std::isdigit(letter) || letter == '_') << row->name;
+    for (char letter : row->name)
+      EXPECT_TRUE(std::islower(letter) || std::isdigit(letter) || letter == '_') << row->name;
     EXPECT_FALSE(row->idea.empty());
     EXPECT_GT(row->error_constant, 0);
     EXPECT_GE(row->integer_growth, 1);

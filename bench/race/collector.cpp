@@ -4,6 +4,23 @@
 #include <algorithm>
 
 namespace convbwd::race {
+namespace {
+
+/// The message of an entry that was not timed, or nothing. Google Benchmark renamed these members in 1.8.
+template <class AnyRun>
+std::string error_of(const AnyRun& run) {
+  if constexpr (requires { run.error_occurred; })
+    return run.error_occurred ? run.error_message : "";
+  else
+    return run.skipped ? run.skip_message : "";
+}
+
+bool any_begins_with(const std::vector<Collector::Run>& runs, const char* beginning) {
+  return std::any_of(runs.begin(), runs.end(),
+                     [beginning](const auto& run) { return error_of(run).starts_with(beginning); });
+}
+
+}  // namespace
 
 Collector::Collector(benchmark::BenchmarkReporter& display, std::size_t name_width)
     : display_(display), name_width_(name_width) {}
@@ -29,14 +46,7 @@ void Collector::close_rounds(std::size_t mark, int rounds) {
     if (run->repetitions <= 1) run->repetitions = rounds;
 }
 
-bool Collector::any_wrong() const {
-  return std::any_of(runs_.begin(), runs_.end(),
-                     [](const Run& run) { return run.error_occurred && run.error_message.starts_with("wrong: "); });
-}
-
-bool Collector::any_failed() const {
-  return std::any_of(runs_.begin(), runs_.end(),
-                     [](const Run& run) { return run.error_occurred && run.error_message.starts_with("failed: "); });
-}
+bool Collector::any_wrong() const { return any_begins_with(runs_, "wrong: "); }
+bool Collector::any_failed() const { return any_begins_with(runs_, "failed: "); }
 
 }  // namespace convbwd::race
