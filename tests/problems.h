@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "core/descriptor.h"
+
+namespace convbwd {
+
+/// Problems that are awkward on purpose: no two extents equal where the filter allows it, tails for every tile size,
+/// and each of them small enough for the definition to take milliseconds.
+inline constexpr const char* kAwkwardDescriptors[] = {
+    // the worked example, and the smallest of all
+    "mb1ic1ih3oc1kh2",
+    "mb1ic1ih1oc1kh1",
+    "mb3ic2ih1iw1oc5kh1kw1",
+    // 3x3 stride 1: odd and even outputs, every kind of pad, channels and filters around 1, 8, 16, 32
+    "mb1ic1ih5iw6oc2kh3kw3",
+    "mb2ic3ih9iw7oc4kh3kw3ph1pw1",
+    "mb1ic7ih6iw11oc9kh3kw3ph1pw1",
+    "mb2ic8ih8iw10oc16kh3kw3ph1pw1",
+    "mb1ic15ih7iw13oc17kh3kw3ph0pw0",
+    "mb3ic16ih5iw4oc8kh3kw3ph2pw2",
+    "mb1ic31ih14iw12oc33kh3kw3ph1pw1",
+    "mb1ic33ih9iw19oc31kh3kw3ph1pw1",
+    "mb2ic32ih11iw8oc1kh3kw3ph1pw1",
+    "mb2ic1ih10iw17oc32kh3kw3ph1pw1",
+    "mb1ic5ih4iw40oc6kh3kw3ph1pw1",
+    "mb1ic4ih37iw3oc7kh3kw3ph1pw1",
+    "mb1ic2ih3iw3oc3kh3kw3ph1pw1",
+    "mb1ic66ih6iw5oc65kh3kw3ph1pw1",
+    "mb2ic5ih8iw9oc11oh8ow10kh3kw3ph0pw2",
+    "mb2ic6ih9iw13oc10oh10ow12kh3kw3ph2pw1",
+    "mb1ic9ih7iw6oc5oh4ow3kh3kw3ph1pw0",
+    "mb1ic3ih5iw7oc4kh3kw3ph4pw3",
+    // 1x1, strides 1 and 2, and with a pad
+    "mb2ic13ih5iw7oc11kh1kw1",
+    "mb3ic17ih9iw6oc24kh1kw1",
+    "mb1ic40ih3iw4oc37kh1kw1",
+    "mb2ic9ih8iw11oc12kh1kw1sh2sw2",
+    "mb1ic21ih7iw5oc19kh1kw1sh2sw3",
+    "mb2ic6ih5iw4oc3kh1kw1ph1pw2",
+    // strides, stems, rectangular filters
+    "mb1ic3ih19iw23oc8kh7kw7sh2sw2ph3pw3",
+    "mb2ic3ih27iw31oc5kh11kw11sh4sw4ph2pw2",
+    "mb2ic7ih11iw14oc10kh3kw3sh2sw2ph1pw1",
+    "mb1ic18ih12iw9oc14kh3kw3sh2sw1ph1pw1",
+    "mb1ic4ih13iw10oc6kh3kw3sh1sw3ph1pw0",
+    "mb1ic6ih12iw9oc7kh5kw5ph2pw2",
+    "mb2ic5ih9iw16oc6kh1kw7ph0pw3",
+    "mb2ic4ih15iw8oc9kh7kw1ph3pw0",
+    "mb1ic3ih8iw10oc5kh2kw5ph1pw1",
+    "mb1ic5ih10iw7oc3kh4kw2sh3sw2ph2pw0",
+    // stride larger than the filter, rows and columns that no window reads
+    "mb2ic3ih11iw13oc4kh2kw3sh3sw5",
+    "mb1ic5ih14iw9oc2kh1kw2sh4sw3ph1pw1",
+    "mb2ic4ih12iw10oc3oh3ow2kh3kw2sh2sw3ph0pw0",
+    "mb1ic2ih9iw15oc5oh2ow4kh3kw3ph0pw1",
+    // pads of the filter's size and more, windows that lie wholly in the padding, sides that differ
+    "mb1ic3ih4iw5oc2kh3kw2ph3pw2",
+    "mb2ic2ih3iw6oc5kh2kw3ph5pw4sh2sw1",
+    "mb1ic4ih7iw5oc3oh9ow6kh3kw4ph1pw3",
+    "mb2ic3ih6iw8oc4oh5ow11kh4kw3sh1sw1ph0pw4",
+    "mb1ic2ih2iw3oc4oh7ow5kh2kw4ph1pw0",
+    // dilation, alone and with stride and pads
+    "mb2ic3ih9iw11oc4kh3kw2dh1dw2",
+    "mb1ic9ih10iw13oc7kh3kw3ph2pw2dh1dw1",
+    "mb1ic5ih12iw15oc6kh3kw3ph1pw3dh2dw0",
+    "mb2ic4ih13iw11oc3kh2kw3sh2sw3ph1pw2dh3dw1",
+    "mb1ic6ih17iw14oc5kh3kw4sh3sw2ph4pw1dh1dw2",
+    "mb1ic3ih7iw9oc2kh3kw3ph5pw6dh1dw2",
+    // outputs of one pixel
+    "mb5ic6ih4iw3oc7kh4kw3",
+    "mb3ic11ih2iw5oc13kh4kw5ph1pw0",
+    "mb4ic3ih7iw6oc5oh1ow1kh3kw2sh5sw4ph1pw0",
+    // groups, depthwise, depth multiplier
+    "g2mb3ic6ih7iw9oc10kh3kw3ph1pw1",
+    "g3mb2ic9ih8iw5oc6kh2kw3sh2sw1ph0pw1",
+    "g5mb1ic10ih6iw7oc15kh1kw1",
+    "g7mb2ic7ih9iw8oc7kh3kw3ph1pw1",
+    "g4mb3ic4ih6iw11oc12kh3kw5sh2sw2ph1pw2dh0dw1",
+    "g6mb1ic12ih5iw10oc6kh5kw3ph2pw1",
+};
+
+/// Ends the program on a descriptor that does not parse: the list above is part of the tests.
+inline Problem problem_of(std::string_view text) {
+  const Descriptor descriptor = parse_descriptor(text);
+  if (!descriptor) {
+    std::fprintf(stderr, "%.*s: %s\n", static_cast<int>(text.size()), text.data(), descriptor.error.c_str());
+    std::abort();
+  }
+  return descriptor.problem;
+}
+
+inline std::vector<Problem> awkward_problems() {
+  std::vector<Problem> problems;
+  for (const char* text : kAwkwardDescriptors) problems.push_back(problem_of(text));
+  return problems;
+}
+
+}  // namespace convbwd
