@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "core/gemm/gather.h"
+#include "core/implementation.h"
+#include "core/matrix.h"
+
+// Both gradients as matrix products:
+//
+//   weights   dw [K x RSC]     = dy [K x NPQ]   *  lowered(x)  [NPQ x RSC]     row (n,p,q): the pixels that output
+//   reads data      dx [C x pixels]  = w' [C x KRS]   *  lowered(dy) [KRS x pixels]  column: the outputs that read that
+//   pixel
+//
+// The lowered matrix is never written down. Its element for window i and tap j is the pixel at i * step + j * dilation
+// + offset in each direction, so with a border of zeros around the image its address is (a number of i) + (a number of
+// j): it is a Matrix over the padded image. The border costs one copy of the image instead of the R*S copies of im2col,
+// and that copy also brings the channels where the product wants them. A 1x1 filter needs no copy at all.
+//
+// The data gradient does not use col2im, the transpose of im2col, which adds R*S overlapping images: rot180(w) over dy
+// is the same kind of product, writes every dx once, and gives exact zeros where no window reaches. A stride splits dx
+// into stride_h * stride_w phases, each an ordinary stride-1 product with the taps r = r0 + t * stride / gcd(stride,
+// dilation).
+//
+// Include it only in code that is compiled for one instruction set; everything here is inline.
+namespace convbwd::im2col {
+
+using gemm::gather;
+using gemm::Range;
+
+/// Windows sliding along one direction: window i reads, through tap j, position i * step + j * dilation + offset. They
+/// belong to output (or pixel) first + i * first_step, and tap j is filter tap first_tap + j * tap_step.
+struct Windows {
+  Dim count, taps;
+  Dim step, dilation, offset;
+  Dim first = 0, first_step = 1;
+  Dim first_tap = 0, tap_step = 1;
+
+  Dim lowest() const { return offset + std::min<Dim>(0, (taps - 1) * dilation); }
+  Dim highest() const { return offset + (count - 1) * step + std::max<Dim>(0, (taps - 1) * dilation); }
+};
+
+/// The pixels congruent to `phase` modulo the stride, as windows over dy: pixel h is read by output
+/// (h + pad - r * dilation) / stride through every tap r for which that is whole.
+inline Windows phase_of(Dim phase, Dim pixels, Dim taps, Dim stride, Dim dilation, Dim pad) {
+  Windows windows{(pixels - phase + stride - 1) / stride, 0, 1, 0, 0, phase, stride};
+  const Dim cycle = stride / std::gcd(stride, dilation);
+  windows.tap_step = cycle;
+  windows.dilation = -cycle * dilation / stride;
+  for (Dim r = 0; r < std::min(cycle, taps); ++r) {
+    const Dim reach = phase + pad - r * dilation;
+    if (reach % stride != 0) continue;
+    windows.first_tap = r;
+    windows.taps = (taps - r + cycle - 1) / cycle;
+    windows.offset = reach / stride;
+  }
+  return windows;
+}
+
+/// All windows along one direction: one set for the weight gradient, one for each phase for the data gradient.
+inline std::vector<Windows> windows_of(Pass pass, Dim pixels, Dim taps, Dim outputs, Dim stride, Dim dilation,
+                                       Dim pad) {
+  if (pass == Pass::weights) return {{outputs, taps, stride, dilation, -pad}};
+  std::vector<Windows> phases;
+  for (Dim phase = 0; phase < std::min(stride, pixels); ++phase)
+    phases.push_back(phase_of(phase, pixels, taps, stride, dilation, pad));
+  return phases;
+}
+
+/// Positions begin .. end - 1 along one direction.
+struct Span {
+  Dim begin = 0, end = 0;
+  Dim size() const { return end - begin; }
+};
+
+/// Every position that some window reads.
+inline Span reach_of(const std::vector<Windows>& all) {
+  Span span{};
+  for (const Windows& windows : all) {
+    if (windows.taps == 0) continue;
+    if (span.size() == 0) span = {windows.lowest(), windows.highest() + 1};
+    span = {std::min(span.begin, windows.lowest()), std::max(span.end, windows.highest() + 1)};
+  }
+  return span;
+}
+
+/// One pass of a problem as matrix products over a few images at a time. Immutable, owns no tensors.
+class Lowering {
+ public:
+  Lowering(const Problem& problem, Pass pass)
+      : problem_(problem),
+        pass_(pass),
+        extent_(problem.shape(lowered())),
+        windows_h_(
+            windows_of(pass, problem.H, problem.R, problem.P, problem.stride_h, problem.dilation_h, problem.pad_top)),
+        windows_w_(
+            windows_of(pass, problem.W, problem.S, problem.Q, problem.stride_w, problem.dilation_w, problem.pad_left)),
+        reach_h_(reach_of(windows_h_)),
+        reach_w_(reach_of(windows_w_)) {
+    const bool inside =
+        reach_h_.begin >= 0 && reach_h_.end <= extent_[2] && reach_w_.begin >= 0 && reach_w_.end <= extent_[3];
+    copies_ = !(inside && problem.R == 1 && problem.S == 1);
+    images_ =
+        copies_ ? std::max<Dim>(1, std::min(problem.N, kCopyFloats / std::max<Dim>(1, image_floats()))) : problem.N;
+    images_ = (problem.N + chunks() - 1) / chunks();
+  }
+
+  /// Images are lowered in chunks of nearly equal size; the weight gradient adds up over them.
+  Dim chunks() const { return (problem_.N + images_ - 1) / images_; }
+  Dim first_image(Dim chunk) const { return chunk * images_; }
+  Dim images_in(Dim chunk) const { return std::min(images_, problem_.N - first_image(chunk)); }
+
+  /// Scratch memory for the padded copy of a chunk, in floats; 0 where the tensor itself serves.
+  Dim copy_floats() const { return copies_ ? images_ * image_floats() : 0; }
+
+  /// The copy of a chunk is made of this many rows, each on its own.
+  Dim copy_rows(Dim chunk) const { return copies_ ? images_in(chunk) * reach_h_.size() : 0; }
+
+  void copy_row(const Operands& operands, Dim chunk, Dim row, float* copy) const {
+    const View4<const float> image = operands.input(lowered());
+    const View4<float> padded = padded_view(copy);
+    const Dim n = row / reach_h_.size(), h = row % reach_h_.size() + reach_h_.begin;
+    const Dim left = std::clamp<Dim>(-reach_w_.begin, 0, reach_w_.size());
+    const Dim right = std::clamp<Dim>(extent_[3] - reach_w_.begin, left, reach_w_.size());
+    // A line is what the copy holds in one piece: this row of every channel together, or of one channel.
+    float* const start = padded.data + n * padded.stride[0] + (h - reach_h_.begin) * padded.stride[2];
+    const Dim channels = extent_[1], lines = channels_last() ? 1 : channels;
+    for (Dim line = 0; line < lines; ++line)
+      std::fill_n(start + line * padded.stride[1], reach_w_.size() * padded.stride[3], 0.0f);
+    if (h < 0 || h >= extent_[2]) return;
+
+    const float* const from = image.data + (first_image(chunk) + n) * image.stride[0] + h * image.stride[2] +
+                              (left + reach_w_.begin) * image.stride[3];
+    float* const to = start + left * padded.stride[3];
+    const Range pixels{0, right - left}, all{0, channels};
+    const Axis pixel_axis = plain_axis(pixels.count, image.stride[3]),
+               channel_axis = plain_axis(channels, image.stride[1]);
+    if (channels_last())
+      gather({from, pixel_axis, channel_axis}, pixels, all, to, padded.stride[3]);
+    else
+      gather({from, channel_axis, pixel_axis}, all, pixels, to, padded.stride[1]);
+  }
+
+  /// The products of a chunk for one group; their outputs are disjoint. `copy` is the finished copy, if there is one.
+  Dim products() const { return static_cast<Dim>(windows_h_.size() * windows_w_.size()); }
+
+  Product product(const Operands& operands, Dim chunk, Dim group, Dim index, const float* copy) const {
+    const Windows& rows = windows_h_[static_cast<std::size_t>(index) / windows_w_.size()];
+    const Windows& columns = windows_w_[static_cast<std::size_t>(index) % windows_w_.size()];
+    const Dim N = images_in(chunk), n = first_image(chunk), C = problem_.C_per_group(), K = problem_.K_per_group();
+    const View4<const float> image =
+        copies_ ? View4<const float>(padded_view(const_cast<float*>(copy))) : shifted(operands.input(lowered()), n);
+    const float* const origin = image.data + (rows.offset - (copies_ ? reach_h_.begin : 0)) * image.stride[2] +
+                                (columns.offset - (copies_ ? reach_w_.begin : 0)) * image.stride[3];
+    const Axis windows{{N, rows.count, columns.count},
+                       {image.stride[0], rows.step * image.stride[2], columns.step * image.stride[3]}};
+    const Dim tap_h = rows.dilation * image.stride[2], tap_w = columns.dilation * image.stride[3];
+
+    if (pass_ == Pass::weights) {
+      const View4<const float> dy = shifted(operands.dy, n);
+      const View4<float> dw = operands.dw;
+      return {{dy.data + group * K * dy.stride[1],
+               plain_axis(K, dy.stride[1]),
+               {{N, problem_.P, problem_.Q}, {dy.stride[0], dy.stride[2], dy.stride[3]}}},
+              {origin + group * C * image.stride[1],
+               windows,
+               {{problem_.R, problem_.S, C}, {tap_h, tap_w, image.stride[1]}}},
+              {dw.data + group * K * dw.stride[0],
+               plain_axis(K, dw.stride[0]),
+               {{problem_.R, problem_.S, C}, {dw.stride[2], dw.stride[3], dw.stride[1]}}}};
+    }
+    const View4<const float> w = operands.w;
+    const View4<float> dx = operands.dx;
+    return {
+        {w.data + group * K * w.stride[0] + rows.first_tap * w.stride[2] + columns.first_tap * w.stride[3],
+         plain_axis(C, w.stride[1]),
+         {{K, rows.taps, columns.taps}, {w.stride[0], rows.tap_step * w.stride[2], columns.tap_step * w.stride[3]}}},
+        {origin + group * K * image.stride[1],
+         {{K, rows.taps, columns.taps}, {image.stride[1], tap_h, tap_w}},
+         windows},
+        {dx.data + n * dx.stride[0] + group * C * dx.stride[1] + rows.first * dx.stride[2] +
+             columns.first * dx.stride[3],
+         plain_axis(C, dx.stride[1]),
+         {{N, rows.count, columns.count},
+          {dx.stride[0], rows.first_step * dx.stride[2], columns.first_step * dx.stride[3]}}}};
+  }
+
+ private:
+  // Copies of up to 8 MB stay in the last-level cache until the products read them; one image is the least.
+  static constexpr Dim kCopyFloats = Dim{2} << 20;
+
+  Role lowered() const { return pass_ == Pass::data ? Role::dy : Role::x; }
+
+  // The innermost index of the copy is the one that packed panels run along: columns (r,s,c) of lowered(x), and
+  // columns (n,h,w) of lowered(dy).
+  //   weights, 2 channels: x00 of c0, x00 of c1, x01 of c0, x01 of c1, ...     data: row 0 of k0, row 1 of k0, ...
+  bool channels_last() const { return pass_ == Pass::weights; }
+
+  Dim image_floats() const { return extent_[1] * reach_h_.size() * reach_w_.size(); }
+
+  View4<float> padded_view(float* copy) const {
+    const std::array<Dim, 4> extent{images_, extent_[1], reach_h_.size(), reach_w_.size()};
+    return {copy, extent, plain_strides(extent, channels_last() ? Layout::nhwc : Layout::nchw)};
+  }
+
+  static View4<const float> shifted(View4<const float> tensor, Dim n) {
+    tensor.data += n * tensor.stride[0];
+    return tensor;
+  }
+
+  Problem problem_;
+  Pass pass_;
+  std::array<Dim, 4> extent_;  // of the tensor that is lowered
+  std::vector<Windows> windows_h_, windows_w_;
+  Span reach_h_, reach_w_;
+  bool copies_;
+  Dim images_ = 1;  // in a chunk
+};
+
+}  // namespace convbwd::im2col
