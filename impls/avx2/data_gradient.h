@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "core/implementation.h"
+
+namespace convbwd::avx2 {
+
+/// dx from dy and w, in layouts of its own (see the .cpp). C/G and K/G are multiples of 8, or G is 1.
+std::unique_ptr<Plan> data_gradient(const Problem& problem, int threads);
+
+}  // namespace convbwd::avx2
