@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+namespace convbwd {
+
+/// body(0), body(1), ... body(kCount - 1), each with its number as a compile-time constant.
+template <int kCount, class Body>
+[[gnu::always_inline]] inline void unroll(Body body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) { (body(std::integral_constant<int, i>{}), ...); }
+  (std::make_integer_sequence<int, kCount>{});
+}
+
+}  // namespace convbwd

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/buffer.h"
+#include "core/simd.h"
+#include "core/tensor.h"
+
+// Layouts of this folder. In all of them the innermost index is a lane: kWidth channels that are neighbours in memory,
+// so that every transform is made of whole vectors. The last block of channels is filled up with zeros.
+namespace convbwd::winograd {
+
+constexpr Dim ceil_div(Dim a, Dim b) { return (a + b - 1) / b; }
+constexpr Dim blocks_of(Dim channels) { return ceil_div(channels, simd::kWidth); }
+constexpr Dim padded(Dim channels) { return blocks_of(channels) * simd::kWidth; }
+
+/// x, dy or dx: image, block of channels, row, column, lane. With kWidth = 8 and C = 20:
+///
+///   n0 block 0: h0 w0 c0-7 | h0 w1 c0-7 | ...    n0 block 1: h0 w0 c8-15 | ...    n0 block 2: h0 w0 c16-19 0 0 0 0 |
+///   ...
+struct ImageLayout {
+  Dim N, channels, H, W;
+
+  Dim plane() const { return H * W * simd::kWidth; }
+  Dim image() const { return blocks_of(channels) * plane(); }
+  Dim floats() const { return N * image(); }
+};
+
+/// w or dw: block of input channels, filter, tap, lane; filters are filled up to a whole number of vectors too, because
+/// they are lanes of dy. With kWidth = 8 and C = 20, K = 13 (up to 16):
+///
+///   block 0: k0 r0s0 c0-7 | k0 r0s1 c0-7 | ... | k0 r2s2 c0-7 | k1 r0s0 c0-7 | ... | k15 r2s2 0     block 1: k0 r0s0
+///   c8-15 | ...
+struct FilterLayout {
+  Dim K, C, taps;
+
+  Dim filter() const { return taps * simd::kWidth; }
+  Dim block() const { return padded(K) * filter(); }
+  Dim floats() const { return blocks_of(C) * block(); }
+};
+
+/// What the products read and write: for each of the n*n bins a matrix of `rows` (tiles, or filters) times `blocks` of
+/// lanes, as bin, block, row, lane. 2 blocks and 3 rows with kWidth = 8:
+///
+///   bin 0: (row 0 lanes 0-7, row 1 lanes 0-7, row 2 lanes 0-7)  (row 0 lanes 8-15, row 1 ..., row 2 ...)   16 floats
+///   unused bin 1: ...
+///
+/// Without the 64 unused bytes the n*n stores of a transform would fall into one set of the cache whenever a bin's size
+/// is a multiple of 4 KB; with them they fall into neighbouring sets.
+struct BinLayout {
+  Dim bins = 0, blocks = 0, rows = 0;
+
+  Dim block_stride() const { return rows * simd::kWidth; }
+  Dim bin_stride() const { return blocks * block_stride() + 16; }
+  Dim floats() const { return ceil_div(bins * bin_stride(), 16) * 16; }
+};
+
+/// A BinLayout somewhere in memory.
+struct Bins : BinLayout {
+  float* data = nullptr;
+
+  float* at(Dim bin, Dim block, Dim row) const {
+    return data + bin * bin_stride() + block * block_stride() + row * simd::kWidth;
+  }
+};
+
+// Plain tensors to these layouts and back. Rows, or images, are shared among `threads`.
+void pack_image(const ImageLayout& layout, View4<const float> plain, float* packed, int threads);
+void unpack_image(const ImageLayout& layout, const float* packed, View4<float> plain, int threads);
+void pack_filters(const FilterLayout& layout, View4<const float> plain, float* packed, int threads);
+void unpack_filters(const FilterLayout& layout, const float* packed, View4<float> plain, int threads);
+
+/// Hands out pieces of a workspace, each on a cache line of its own.
+class Carver {
+ public:
+  explicit Carver(std::byte* workspace) : next_(reinterpret_cast<float*>(workspace)) {}
+  void skip(Dim floats) { next_ += floats; }
+  Bins take(const BinLayout& layout) {
+    Bins bins{layout, next_};
+    next_ += layout.floats();
+    return bins;
+  }
+
+ private:
+  float* next_;
+};
+
+}  // namespace convbwd::winograd
