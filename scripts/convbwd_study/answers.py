@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The questions a study answers for one view: who wins each layer, how far from the vendor library, and the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from convbwd_study import stats
+from convbwd_study.analysis import VENDOR, Analysis, View, timed
+from convbwd_study.plan import PASSES
+from convbwd_study.stats import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+BEST = "best of each layer"
+BEST_WITHOUT_VENDOR = f"best of each layer, {VENDOR} aside"
+
+WINNER_COLUMNS = [
+    *("race", "layer", "pass", "impl", "isa", "count", "layer_rank", "seconds", "gflops", "peak_fraction"),
+    *("result", "margin", "lo", "hi", "runner_up", "close", "noisy", "n"),
+]
+VENDOR_COLUMNS = [
+    "race",
+    "layer",
+    "pass",
+    "layer_rank",
+    "impl",
+    "speedup",
+    "lo",
+    "hi",
+    "verdict",
+    "n",
+    "status",
+    "reason",
+]
+
+
+def winners(analysis: Analysis, view: View) -> pd.DataFrame:
+    """One row a race. `result`: `clear`, the winner is faster than every rival; `tie`, it is not slower than those in
+    `close`, within 2 %; `open`, too few or too scattered rounds to tell from those in `close`; `alone`; or `none`. `margin`: time
+    of the runner-up over the winner's.
+
+    A clear winner has passed the test against every rival, so many rivals make the claim harder, never easier.
+    """
+    found = []
+    for race, rows in analysis.of(view).groupby("race", sort=False):
+        running = timed(rows).sort_values("seconds", kind="stable")
+        first = rows.iloc[0] if running.empty else running.iloc[0]
+        row = {column: first[column] for column in ("pass", "count", "layer_rank", "noisy", "n")}
+        row |= {"race": race, "layer": first["label_of_layer"], "result": "none", "close": [], "margin": stats.NAN}
+        if not running.empty:
+            row |= {column: first[column] for column in ("impl", "isa", "seconds", "gflops", "peak_fraction")}
+            rivals = [running.iloc[i] for i in range(1, len(running))]
+            verdicts = {rival["impl"]: analysis.ratio(first, rival).verdict for rival in rivals}
+            close = [name for name, verdict in verdicts.items() if verdict != "faster"]
+            undecided = any(verdicts[name] == "not enough data" for name in close)
+            row |= {"close": close, "result": "open" if undecided else "tie" if close else "clear"}
+            if rivals:
+                lead = analysis.ratio(rivals[0], first).estimate
+                row |= {"runner_up": rivals[0]["impl"], "margin": lead.value, "lo": lead.lo, "hi": lead.hi}
+            else:
+                row["result"] = "alone"
+        found.append(row)
+    table = pd.DataFrame(found, columns=WINNER_COLUMNS)
+    return table.sort_values(["layer_rank", "race"], kind="stable").reset_index(drop=True)
+
+
+def against_vendor(analysis: Analysis, view: View) -> pd.DataFrame:
+    """How many times faster than the vendor library each row is, with its interval; empty where that has no time."""
+    found = []
+    for race, rows in analysis.of(view).groupby("race", sort=False):
+        reference = timed(rows[rows["impl"] == VENDOR])
+        for _, row in rows[rows["impl"] != VENDOR].iterrows():
+            entry = {column: row[column] for column in ("pass", "layer_rank", "impl", "n", "status", "reason")}
+            entry |= {"race": race, "layer": row["label_of_layer"], "verdict": ""}
+            if len(reference) and np.isfinite(row["seconds"]):
+                ratio = analysis.ratio(row, reference.iloc[0])
+                speedup = ratio.estimate.inverse()
+                entry |= {"speedup": speedup.value, "lo": speedup.lo, "hi": speedup.hi, "verdict": ratio.verdict}
+            found.append(entry)
+    return pd.DataFrame(found, columns=VENDOR_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Total:
+    """Backward time of a whole network with one implementation. `missing`: layer passes without a time, which are not
+    in the sum; `single`: those timed once; `speedup`: vendor's time over this one's, over the `shared` layer passes that
+    both have (`of` in all)."""
+
+    name: str
+    first_layer: bool  # whether the data gradient of the network's first layer is in it
+    seconds: Estimate
+    by_pass: dict[str, float]
+    missing: int
+    single: int
+    speedup: Estimate | None
+    shared: int
+    of: int
+
+
+@dataclass(frozen=True)
+class _Term:
+    """One layer pass in a sum: how often it occurs, and the row that computes it, if there is one."""
+
+    weight: int
+    pass_: str
+    row: pd.Series | None
+
+
+def totals(analysis: Analysis, view: View, first_layer: bool = True) -> list[Total]:
+    """Each implementation's, the best of each layer's, and the latter's without the vendor library. Fewest missing
+    layers first, then fastest."""
+    rows = analysis.of(view)
+    races = [(race, group) for race, group in rows.groupby("race", sort=False)]
+    absent = analysis.absent(view)
+    choices: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+        BEST: lambda group: group,
+        BEST_WITHOUT_VENDOR: lambda group: group[group["impl"] != VENDOR],
+    }
+    for name in dict.fromkeys(rows["impl"]):
+        choices[name] = lambda group, name=name: group[group["impl"] == name]
+    first = first_of(analysis, view)
+
+    def terms(choose: Callable[[pd.DataFrame], pd.DataFrame]) -> list[_Term]:
+        found = []
+        for _, group in races:
+            running = timed(choose(group)).sort_values("seconds", kind="stable")
+            weight, pass_ = int(group.iloc[0]["count"]), str(group.iloc[0]["pass"])
+            if not first_layer and pass_ == "data" and group.iloc[0]["layer"] == first:
+                weight -= 1
+            found.append(_Term(weight, pass_, None if running.empty else running.iloc[0]))
+        unmeasured = [
+            _Term(
+                int(row["count"]) - (not first_layer and row["pass"] == "data" and row["layer"] == first),
+                row["pass"],
+                None,
+            )
+            for _, row in absent.iterrows()
+        ]
+        return found + unmeasured
+
+    vendor = terms(choices[VENDOR]) if VENDOR in choices else []
+    if not vendor or len(choices) == 3:
+        del choices[BEST_WITHOUT_VENDOR]
+    found = [_total(analysis, name, first_layer, terms(choose), vendor) for name, choose in choices.items()]
+    return sorted(found, key=lambda total: (total.missing, total.seconds.value))
+
+
+def first_of(analysis: Analysis, view: View) -> str:
+    """The layer that reads the images, whose data gradient nobody needs."""
+    order = analysis.study.layer_order.get(view.workload)
+    return order[0] if order else str(analysis.of(view)["layer"].iloc[0])
+
+
+def _total(analysis: Analysis, name: str, first_layer: bool, terms: list[_Term], vendor: list[_Term]) -> Total:
+    needed = [term for term in terms if term.weight]
+    present = [term for term in needed if term.row is not None]
+    pairs = [
+        (mine, theirs)
+        for mine, theirs in zip(terms, vendor, strict=False)
+        if mine.weight and mine.row is not None and theirs.row is not None
+    ]
+    mine, mine_draws = _sum(analysis, [pair[0] for pair in pairs])
+    theirs, their_draws = _sum(analysis, [pair[1] for pair in pairs])
+    value, draws = _sum(analysis, present)
+    speedup = None
+    if pairs and name != VENDOR:
+        speedup = _estimate(theirs / mine, their_draws / mine_draws, [term for pair in pairs for term in pair])
+    return Total(
+        name=name,
+        first_layer=first_layer,
+        seconds=_estimate(value, draws, present),
+        by_pass={pass_: _sum(analysis, [term for term in present if term.pass_ == pass_])[0] for pass_ in PASSES},
+        missing=len(needed) - len(present),
+        single=sum(term.row["n"] == 1 for term in present if term.row is not None),
+        speedup=speedup,
+        shared=len(pairs),
+        of=len(needed),
+    )
+
+
+def _sum(analysis: Analysis, terms: list[_Term]) -> tuple[float, NDArray[np.float64]]:
+    rows = [(term.weight, term.row) for term in terms if term.row is not None]
+    draws = np.zeros(stats.RESAMPLES)
+    for weight, row in rows:
+        draws += weight * analysis.draws(row)
+    return float(sum(weight * row["seconds"] for weight, row in rows)) if rows else stats.NAN, draws
+
+
+def _estimate(value: float, draws: NDArray[np.float64], terms: list[_Term]) -> Estimate:
+    """With an interval only if every term has rounds enough for one."""
+    rounds = [term.row["n"] for term in terms if term.row is not None]
+    if not rounds or min(rounds) < stats.MIN_ROUNDS:
+        return Estimate(value)
+    return stats.interval_of_draws(value, draws)

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A study folder as tidy tables. What is not understood is refused with the file and the field.
+
+Three tables, joined by `key` (of the cell) and `contender`:
+    cells    one row a cell: the layer, the conditions, the machine's measured peak and bandwidth
+    rows     one row a cell and contender: timed, once (n = 1), skipped, wrong or failed, and why
+    samples  one row a cell, contender and round: seconds per execution
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from convbwd_study import documents
+from convbwd_study.errors import BadDocument, NothingMatched, UsageError
+from convbwd_study.plan import CACHES, LAYOUTS, PASSES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convbwd_study.documents import Fields
+
+SCHEMA = 1
+MAX_CELLS = 20_000
+SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+STATUS_OF_PREFIX = {"skip: ": "skipped", "wrong: ": "wrong", "failed: ": "failed"}
+TIMED = ("timed", "once")
+RACE = ["workload", "layer", "problem", "pass", "threads", "layout", "cache"]  # what a race is about; caps may differ
+
+LISTED_COLUMNS = ["key", "workload", "layer", "pass", "layout", "cache", "threads", "isa_cap", "problem", "count"]
+MEASURED = ["macs", "nominal_macs", "peak_gflops", "bandwidth_gbs", "noisy", "started", "elapsed_seconds"]
+CELL_COLUMNS = [*LISTED_COLUMNS, "batch", *MEASURED, "listed"]
+COUNTERS = ["tensor_bytes", "workspace_bytes", "error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded"]
+ROW_COLUMNS = ["key", "contender", "impl", "isa", "status", "reason", "label", "n", *COUNTERS]
+SAMPLE_COLUMNS = ["key", "contender", "round", "sequence", "start_s", "seconds", "iterations"]
+
+
+@dataclass
+class Study:
+    """`facts`: the context of each cell, all text. `planned`: how many cells the manifest lists."""
+
+    folder: Path
+    name: str
+    created: str
+    cells: pd.DataFrame
+    rows: pd.DataFrame
+    samples: pd.DataFrame
+    facts: dict[str, dict[str, str]]
+    caches: str
+    layer_order: dict[str, list[str]]
+    planned: int
+    missing: pd.DataFrame  # cells the manifest lists that have no document yet
+    stale: int = 0  # documents of an earlier build, left aside
+
+
+def load(folder: Path) -> Study:
+    """Reads and checks a whole study. Raises StudyError: not a study, nothing measured yet, or a damaged file."""
+    manifest_file = folder / "manifest.json"
+    if not manifest_file.is_file():
+        raise UsageError(f"{folder}: no manifest.json there: not the folder of a study")
+    manifest = documents.read(manifest_file)
+    if manifest.whole("schema") != SCHEMA:
+        manifest.refuse("schema", f"this program reads schema {SCHEMA}")
+    listed = [_listed(entry) for entry in manifest.objects("cells")]
+    files = sorted((folder / "cells").glob("*.json"))
+    if len(files) > MAX_CELLS:
+        raise BadDocument(f"{folder / 'cells'}: more than {MAX_CELLS} files")
+    if not files:
+        raise NothingMatched(f"{folder}: no cell has been measured yet; `run` on the same folder goes on")
+
+    cells: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
+    samples: list[dict[str, object]] = []
+    facts: dict[str, dict[str, str]] = {}
+    hardware: list[str] = []
+    wanted = {entry["key"] for entry in listed}
+    for file in files:
+        document = documents.read(file)
+        context = document.object("context")
+        facts[file.stem] = {key: value for key, value in context.values.items() if isinstance(value, str)}
+        hardware.append(_caches(context))
+        cells.append(_cell(file.stem, context) | {"listed": file.stem in wanted})
+        _add_entries(file.stem, cells[-1], document, rows, samples)
+
+    study = Study(
+        folder=folder,
+        name=manifest.text("name", default=folder.name) or folder.name,
+        created=manifest.text("created", default=""),
+        cells=pd.DataFrame(cells, columns=CELL_COLUMNS),
+        rows=pd.DataFrame(rows, columns=ROW_COLUMNS),
+        samples=pd.DataFrame(samples, columns=SAMPLE_COLUMNS),
+        facts=facts,
+        caches=next((text for text in hardware if text), ""),
+        layer_order=_layer_order(manifest),
+        planned=len(listed),
+        missing=pd.DataFrame([entry for entry in listed if entry["key"] not in facts], columns=LISTED_COLUMNS),
+    )
+    return _without_stale(study)
+
+
+def _listed(entry: Fields) -> dict[str, object]:
+    key = entry.name("key")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,239}", key):
+        entry.refuse("key", "expected letters, digits, dots, dashes and underscores")
+    return {"key": key} | _conditions(entry)
+
+
+def _conditions(fields: Fields) -> dict[str, object]:
+    """What the manifest and a cell's context both say about a cell."""
+    return {
+        "workload": fields.name("workload"),
+        "layer": fields.name("layer"),
+        "pass": fields.text("pass", allowed=PASSES),
+        "layout": fields.text("layout", allowed=LAYOUTS),
+        "cache": fields.text("cache", allowed=CACHES),
+        "threads": fields.whole("threads", least=1),
+        "isa_cap": fields.name("isa_cap"),
+        "problem": fields.name("problem"),
+        "count": fields.whole("count", least=1),
+    }
+
+
+def _layer_order(manifest: Fields) -> dict[str, list[str]]:
+    order: dict[str, list[str]] = {}
+    if "workloads" in manifest:
+        workloads = manifest.object("workloads")
+        for name in workloads.values:
+            order[name] = [layer.name("name") for layer in workloads.object(name).objects("layers")]
+    return order
+
+
+def _cell(key: str, context: Fields) -> dict[str, object]:
+    if context.whole("convbwd_schema") != SCHEMA:
+        context.refuse("convbwd_schema", f"this program reads schema {SCHEMA}")
+    peaks = [context.number(f"fma_peak_gflops_{when}") for when in ("before", "after")]
+    bandwidths = [context.number(f"bandwidth_gbs_{when}") for when in ("before", "after")]
+    return (
+        {"key": key}
+        | _conditions(context)
+        | {
+            "batch": context.whole("batch", least=1),
+            "macs": context.number("macs"),
+            "nominal_macs": context.number("nominal_macs"),
+            "peak_gflops": max(peaks) or float("nan"),  # 0: not measured
+            "bandwidth_gbs": max(bandwidths) or float("nan"),
+            "noisy": context.text("noisy"),
+            "started": context.text("started", default=""),
+            "elapsed_seconds": context.number("elapsed_seconds", default=0),
+        }
+    )
+
+
+def _caches(context: Fields) -> str:
+    """`L1 32 KiB, L2 1 MiB, L3 32 MiB shared by 2`, from Google Benchmark's list."""
+    if "caches" not in context:
+        return ""
+    parts = []
+    for cache in context.objects("caches"):
+        if cache.text("type", default="") == "Instruction":
+            continue
+        size, sharing = cache.whole("size"), cache.whole("num_sharing", default=1)
+        shown = f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
+        parts.append(f"L{cache.whole('level')} {shown}" + (f" shared by {sharing}" if sharing > 1 else ""))
+    return ", ".join(parts)
+
+
+def _add_entries(
+    key: str,
+    cell: dict[str, object],
+    document: Fields,
+    rows: list[dict[str, object]],
+    samples: list[dict[str, object]],
+) -> None:
+    """The entries of one document: a row for each contender, a sample for each of its rounds."""
+    found: dict[str, dict[str, object]] = {}
+    seen: set[tuple[str, int]] = set()
+    rounds: Counter[str] = Counter()
+    for entry in document.objects("benchmarks"):
+        if entry.text("run_type", default="iteration") != "iteration":
+            continue  # Google Benchmark's own aggregates
+        impl, isa = _contender(entry, cell)
+        contender = f"{impl}:{isa}"
+        row = {"key": key, "contender": contender, "impl": impl, "isa": isa, "reason": "", "label": ""}
+        if entry.flag("error_occurred"):
+            message = entry.text("error_message")
+            prefix = next((start for start in STATUS_OF_PREFIX if message.startswith(start)), None)
+            if prefix is None:
+                entry.refuse("error_message", f"expected it to begin with one of {', '.join(STATUS_OF_PREFIX)}")
+            if contender in found:
+                entry.refuse("name", f"{contender} has an error entry beside others")
+            found[contender] = row | {"status": STATUS_OF_PREFIX[prefix], "reason": message[len(prefix) :].strip()}
+            continue
+        round_ = entry.whole("round", default=entry.whole("repetition_index", default=0))
+        if (contender, round_) in seen:
+            entry.refuse("round", f"{contender} has round {round_} twice")
+        seen.add((contender, round_))
+        if contender in found and found[contender]["status"] not in TIMED:
+            entry.refuse("name", f"{contender} has a time beside an error entry")
+        if contender not in found:
+            counters = {name: entry.number(name) if name in entry else float("nan") for name in COUNTERS}
+            found[contender] = row | {"status": "timed", "label": entry.text("label", default="")} | counters
+        rounds[contender] += 1
+        unit = entry.text("time_unit", allowed=tuple(SECONDS))
+        seconds = entry.number("real_time") * SECONDS[unit]
+        if not seconds > 0:
+            entry.refuse("real_time", "expected more than 0")
+        samples.append(
+            {
+                "key": key,
+                "contender": contender,
+                "round": round_,
+                "sequence": entry.whole("sequence", default=0),
+                "start_s": entry.number("start_s", default=0),
+                "seconds": seconds,
+                "iterations": entry.whole("iterations", default=1),
+            }
+        )
+    for contender, row in found.items():
+        row["n"] = rounds[contender]
+        if row["n"] == 1:
+            row["status"] = "once"
+    rows.extend(found.values())
+
+
+def _contender(entry: Fields, cell: dict[str, object]) -> tuple[str, str]:
+    """Implementation and ISA out of the first six segments of the name, which must agree with the context."""
+    name = entry.name("name")
+    before = f"{cell['pass']}/{cell['workload']}:{cell['layer']}/"
+    segments = name.removeprefix(before).split("/")
+    expected = [cell["layout"], cell["cache"], f"threads:{cell['threads']}"]
+    if not name.startswith(before) or segments[1:4] != expected:
+        entry.refuse("name", f"expected {before}impl:isa/{'/'.join(map(str, expected))} as the context says")
+    impl, separator, isa = segments[0].rpartition(":")
+    if not (impl and separator and isa):
+        entry.refuse("name", "its third segment is not impl:isa")
+    return impl, isa
+
+
+def _without_stale(study: Study) -> Study:
+    """One document a race and cap: the one the manifest lists, or else the latest."""
+    ranked = study.cells.sort_values(["listed", "started"], ascending=False, kind="stable")
+    stale = set(ranked.loc[ranked.duplicated([*RACE, "isa_cap"]), "key"])
+    if stale:
+        study.stale = len(stale)
+        study.cells = study.cells[~study.cells["key"].isin(stale)].reset_index(drop=True)
+        study.rows = study.rows[~study.rows["key"].isin(stale)].reset_index(drop=True)
+        study.samples = study.samples[~study.samples["key"].isin(stale)].reset_index(drop=True)
+        study.facts = {key: facts for key, facts in study.facts.items() if key not in stale}
+    return study

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every picture of one view starts from: its rows and answers, and the scales all pictures share.
+
+Names from files are data: they appear in data values and scale domains, never in an expression or a field's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from convbwd_study import answers, theme, words
+from convbwd_study.analysis import Analysis, View, timed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+PASS_TITLES = {"data": "data gradient (dx)", "weights": "weight gradient (dw)"}
+TROUBLE = {"wrong": "✗", "failed": "!", "skipped": "·"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`slug` is its file name; `caption` says how to read it; `data` is everything drawn."""
+
+    slug: str
+    title: str
+    caption: str
+    chart: Any
+    data: pd.DataFrame
+
+    def spec(self) -> dict[str, Any]:
+        """The chart as Vega-Lite, without the look, which the theme adds."""
+        with alt.data_transformers.enable("default", consolidate_datasets=True, max_rows=None):
+            spec: dict[str, Any] = self.chart.to_dict()
+        spec.pop("config", None)
+        return spec | {"description": f"{self.title}. {self.caption}"}
+
+
+class Scene:
+    """One view of a study, with the same colours for all views."""
+
+    def __init__(self, analysis: Analysis, view: View) -> None:
+        self.analysis, self.view = analysis, view
+        self.rows = analysis.of(view)
+        self.names = analysis.implementations
+        self.here = [name for name in self.names if name in set(self.rows["impl"])]
+        self.layers = list(dict.fromkeys(self.rows["label_of_layer"]))
+
+    @cached_property
+    def winners(self) -> pd.DataFrame:
+        return answers.winners(self.analysis, self.view)
+
+    @cached_property
+    def vendor(self) -> pd.DataFrame:
+        return answers.against_vendor(self.analysis, self.view)
+
+    @cached_property
+    def totals(self) -> dict[bool, list[answers.Total]]:
+        """With (True) and without (False) the data gradient of the first layer."""
+        return {first: answers.totals(self.analysis, self.view, first_layer=first) for first in (True, False)}
+
+    @property
+    def peak(self) -> float:
+        return float(self.rows["peak_gflops"].median())
+
+    @property
+    def bandwidth(self) -> float:
+        return float(self.rows["bandwidth_gbs"].median())
+
+    def colour(self, legend: bool = True) -> alt.Color:
+        shown = alt.Legend(orient="top", columns=5, values=self.here) if legend else None
+        return alt.Color("impl:N", scale=theme.colour_scale(self.names), legend=shown)
+
+    def shape(self) -> alt.Shape:
+        shown = alt.Legend(orient="top", columns=5, values=self.here)
+        return alt.Shape("impl:N", scale=theme.shape_scale(self.names), legend=shown)
+
+    def by_pass(self) -> alt.Column:
+        return alt.Column("gradient:N", title=None, sort=list(PASS_TITLES.values()))
+
+    def points(self, columns: Sequence[str]) -> pd.DataFrame:
+        """The rows that have a time, one point each."""
+        table = timed(self.rows)[["label_of_layer", "pass", "impl", "isa", "status", "n", "seconds", *columns]]
+        table = table.rename(columns={"label_of_layer": "layer"})
+        return table.assign(gradient=table["pass"].map(PASS_TITLES), time=table["seconds"].map(words.duration))

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How charts look: one colour and shape for each implementation everywhere, and a light and a dark Vega configuration.
+
+Charts name no colour of text, rules or paper themselves but styles ("ink", "peak", ...), which each scheme defines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from convbwd_study.analysis import VENDOR
+
+# Neighbours differ in lightness as well as in hue, so that they stay apart without colour vision; all are readable on
+# white and on near-black. The vendor library, which everything is held against, is grey.
+VENDOR_COLOUR = "#7d8590"
+PALETTE = [
+    *("#9c6b30", "#d98cb3", "#4f9fe0", "#2f62c4", "#3aa89a", "#8aa82c", "#e6a117", "#cf4a2c"),
+    *("#8f63c9", "#1b8a5a", "#c27ad6", "#b5485f", "#5f9ea0", "#a08a2e", "#6a7fdb", "#d97f4a"),
+]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
+FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+
+
+def colours(implementations: Sequence[str]) -> dict[str, str]:
+    """In display order, so that a study and its comparison with others agree."""
+    others = [name for name in implementations if name != VENDOR]
+    chosen = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(others)}
+    return {name: chosen.get(name, VENDOR_COLOUR) for name in implementations}
+
+
+def colour_scale(implementations: Sequence[str]) -> alt.Scale:
+    chosen = colours(implementations)
+    return alt.Scale(domain=list(chosen), range=list(chosen.values()))
+
+
+def shape_scale(implementations: Sequence[str]) -> alt.Scale:
+    shapes = [SHAPES[index % len(SHAPES)] for index in range(len(implementations))]
+    return alt.Scale(domain=list(implementations), range=shapes)
+
+
+def config(dark: bool) -> dict[str, Any]:
+    ink, soft, line = ("#e4e7eb", "#a7afb9", "#333a44") if dark else ("#1d232b", "#5c6773", "#dfe4ea")
+    paper = "#161a20" if dark else "#ffffff"
+    alarm = "#ff8a75" if dark else "#b3261e"
+    text = {"labelFont": FONT, "titleFont": FONT, "labelColor": soft, "titleColor": soft, "titleFontWeight": "normal"}
+    return {
+        "background": "transparent" if dark else paper,
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {**text, "gridColor": line, "domainColor": line, "tickColor": line, "labelFontSize": 11, "titleFontSize": 11},
+        "legend": {**text, "title": None, "labelColor": ink, "labelFontSize": 12, "symbolSize": 110, "labelLimit": 260},
+        "header": {**text, "labelColor": ink, "labelFontSize": 13, "labelFontWeight": "bold"},
+        "title": {"font": FONT, "color": ink, "fontSize": 14, "anchor": "start"},
+        "text": {"font": FONT, "color": ink, "fontSize": 11},
+        "rule": {"color": ink},
+        "range": {
+            "diverging": ["#b8621b", "#8a5a33", "#3b3f46", "#33658f", "#3f8fd2"]
+            if dark
+            else ["#d9822b", "#f3cfa5", "#f4f5f7", "#a9cdec", "#4a90d0"]
+        },
+        "style": {
+            "ink": {"color": ink, "fill": ink},
+            "soft": {"color": soft, "fill": soft},
+            "whisker": {"stroke": ink, "strokeWidth": 1, "opacity": 0.75},
+            "peak": {"stroke": alarm, "strokeWidth": 1.2, "strokeDash": [6, 3]},
+            "peak-label": {"fill": alarm, "fontSize": 11},
+            "alarm": {"fill": alarm, "fontWeight": "bold"},
+            "roof": {"stroke": alarm, "strokeWidth": 1.6, "filled": False},
+            "frame": {"stroke": soft, "strokeWidth": 1},
+        },
+    }
+
+
+CONFIGS = {"light": config(False) | {"background": "transparent"}, "dark": config(True)}

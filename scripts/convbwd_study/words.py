@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers and names as people read them, and text made harmless for the file it goes into."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from convbwd_study.stats import Estimate
+
+NONE = "–"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """`0.0123`, `1.23`, `123`, `12300`: never in powers of ten."""
+    if not math.isfinite(value):
+        return NONE
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(decimals, 9)}f}"
+
+
+def duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return NONE
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{significant(seconds / size)} {unit}"
+    return f"{significant(seconds * 1e9)} ns"
+
+
+def size(number: float) -> str:
+    if not math.isfinite(number):
+        return NONE
+    for unit, bytes_ in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if number >= bytes_:
+            return f"{significant(number / bytes_)} {unit}"
+    return f"{number:.0f} B"
+
+
+def percent(fraction: float) -> str:
+    return f"{fraction:.0%}" if math.isfinite(fraction) and fraction >= 0.095 else _small_percent(fraction)
+
+
+def _small_percent(fraction: float) -> str:
+    return f"{fraction:.1%}" if math.isfinite(fraction) else NONE
+
+
+def times(ratio: float) -> str:
+    return f"{significant(ratio)}×" if math.isfinite(ratio) else NONE
+
+
+def interval(estimate: Estimate) -> str:
+    """`(1.09–1.13)`, or nothing."""
+    if not estimate.has_interval:
+        return ""
+    return f"({significant(estimate.lo)}–{significant(estimate.hi)})"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def enumerated(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def markdown(text: object) -> str:
+    """Plain text inside a line or a table cell of Markdown."""
+    plain = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = re.sub(r"([\\`*_\[\]()|#~!$@])", lambda found: f"&#{ord(found[0])};", plain)
+    return re.sub(r"\s+", " ", re.sub(r"(https?|www)([:.])", lambda found: f"{found[1]}&#{ord(found[2])};", plain))
+
+
+def spreadsheet(table: pd.DataFrame) -> pd.DataFrame:
+    """A copy whose texts no spreadsheet takes for a formula."""
+    safe = table.copy()
+    for column in safe.columns:
+        if safe[column].map(lambda value: isinstance(value, str)).any():
+            safe[column] = safe[column].map(_not_a_formula)
+    return safe
+
+
+def _not_a_formula(value: object) -> object:
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value
+
+
+def reproduce(row: Mapping[str, object]) -> str:
+    """The command that measures one row again."""
+    options = {
+        "problem": row["problem"],
+        "pass": row["pass"],
+        "impl": row["contender"],
+        "isa": row["isa_cap"],
+        "layout": row["layout"],
+        "cache": row["cache"],
+        "threads": row["threads"],
+    }
+    words = [f"--{name}={value}" for name, value in options.items()]
+    return shlex.join(["convbwd_bench", *words, "--rounds=10"])
