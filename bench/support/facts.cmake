@@ -2,15 +2,15 @@
 #
 # What the binaries know about their own build: compiler and flags when configured, commit when built.
 
-get_directory_property(isas DIRECTORY ${CMAKE_SOURCE_DIR}/impls DEFINITION CONVBWD_ISAS)
+get_directory_property(CONVBWD_ISAS DIRECTORY ${PROJECT_SOURCE_DIR}/impls DEFINITION CONVBWD_ISAS)
 get_directory_property(options COMPILE_OPTIONS)
 string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
 set(CONVBWD_FLAG_FACTS "")
-foreach(isa IN LISTS isas)
-  get_directory_property(isa_flags DIRECTORY ${CMAKE_SOURCE_DIR}/impls DEFINITION CONVBWD_FLAGS_${isa})
+foreach(isa IN LISTS CONVBWD_ISAS)
+  get_directory_property(CONVBWD_FLAGS_${isa} DIRECTORY ${PROJECT_SOURCE_DIR}/impls DEFINITION CONVBWD_FLAGS_${isa})
   set(flags "-std=c++${CMAKE_CXX_STANDARD} ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}}")
   list(JOIN options " " warnings)
-  list(JOIN isa_flags " " isa_flags)
+  list(JOIN CONVBWD_FLAGS_${isa} " " isa_flags)
   string(APPEND flags " ${OpenMP_CXX_FLAGS} ${warnings} ${isa_flags}")
   string(REGEX REPLACE "-W[^ ]*" "" flags "${flags}")
   string(REGEX REPLACE " +" " " flags "${flags}")
@@ -34,3 +34,4 @@ if(TARGET OpenBLAS::OpenBLAS)
   target_compile_definitions(convbwd_bench_support PRIVATE CONVBWD_HAS_OPENBLAS)
   target_link_libraries(convbwd_bench_support PRIVATE OpenBLAS::OpenBLAS)
 endif()
+

@@ -34,6 +34,26 @@ function(_conv_list_not_built folder reason)
   message(STATUS "${folder}: not built: ${reason}")
 endfunction()
 
+# conv_isa_object(<name> <isa> <symbol> <source>...): target impl_<name>_<isa>, and from it <name>.<isa>.o in the current
+# binary directory, in which every symbol but that one is local.
+function(conv_isa_object name isa symbol)
+  set(target impl_${name}_${isa})
+  add_library(${target} OBJECT ${ARGN})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/impls)
+  # Static data of inline functions would be "unique" symbols, which no tool makes local.
+  target_compile_options(${target} PRIVATE ${CONVBWD_FLAGS_${isa}} $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+  target_compile_definitions(${target} PRIVATE CONVBWD_ISA=${isa})
+  target_link_libraries(${target} PRIVATE OpenMP::OpenMP_CXX)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.${isa}.o)
+  add_custom_command(
+    OUTPUT ${object}
+    COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${object}.all $<TARGET_OBJECTS:${target}>
+    COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=${symbol} ${object}.all ${object}
+    DEPENDS ${target} $<TARGET_OBJECTS:${target}>
+    COMMAND_EXPAND_LISTS VERBATIM
+    COMMENT "Making ${name}.${isa}.o self-contained")
+endfunction()
+
 function(conv_impl folder)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "ISAS;NEEDS")
   set(library "")
@@ -59,21 +79,10 @@ function(conv_impl folder)
       endif()
     endif()
     set(symbol convbwd_rows_${folder}_${isa})
-    set(target impl_${folder}_${isa})
-    add_library(${target} OBJECT ${sources})
-    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-    # Static data of inline functions would be "unique" symbols, which no tool makes local.
-    target_compile_options(${target} PRIVATE ${CONVBWD_FLAGS_${isa}} $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
-    target_compile_definitions(${target} PRIVATE CONVBWD_ISA=${isa} CONVBWD_ROWS_SYMBOL=${symbol})
-    target_link_libraries(${target} PRIVATE OpenMP::OpenMP_CXX ${library})
+    conv_isa_object(${folder} ${isa} ${symbol} ${sources})
+    target_compile_definitions(impl_${folder}_${isa} PRIVATE CONVBWD_ROWS_SYMBOL=${symbol})
+    target_link_libraries(impl_${folder}_${isa} PRIVATE ${library})
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${folder}.${isa}.o)
-    add_custom_command(
-      OUTPUT ${object}
-      COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${object}.all $<TARGET_OBJECTS:${target}>
-      COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=${symbol} ${object}.all ${object}
-      DEPENDS ${target} $<TARGET_OBJECTS:${target}>
-      COMMAND_EXPAND_LISTS VERBATIM
-      COMMENT "Making ${folder}.${isa}.o self-contained")
     set_property(GLOBAL APPEND PROPERTY CONVBWD_OBJECTS ${object})
     if(library)
       set_property(GLOBAL APPEND PROPERTY CONVBWD_LIBRARIES ${library})
