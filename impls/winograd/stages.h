@@ -50,8 +50,8 @@ template <class Visit>
 
 /// Tiles into rows of the bins, from `to_row` on.
 template <const auto& kTransform>
-void tiles_to_bins(const Window& from, const float* packed, Dim block, const Tiling& tiling, Span tiles, const Bins& to,
-                   Dim to_row) {
+[[gnu::flatten]] void tiles_to_bins(const Window& from, const float* packed, Dim block, const Tiling& tiling,
+                                    Span tiles, const Bins& to, Dim to_row) {
   constexpr Dim extent = kTransform.cols;
   const Dim pitch = from.layout.W * simd::kWidth, bin = to.bin_stride();
   const float* const planes = packed + block * from.layout.plane();
@@ -77,8 +77,8 @@ void tiles_to_bins(const Window& from, const float* packed, Dim block, const Til
 
 /// Rows 0, 1, ... of the bins into tiles of an image, which do not overlap.
 template <const auto& kTransform>
-void bins_to_tiles(const Bins& from, Dim from_block, const Tiling& tiling, Span tiles, const Window& to, float* packed,
-                   Dim block) {
+[[gnu::flatten]] void bins_to_tiles(const Bins& from, Dim from_block, const Tiling& tiling, Span tiles,
+                                    const Window& to, float* packed, Dim block) {
   constexpr Dim extent = kTransform.rows;
   const Dim pitch = to.layout.W * simd::kWidth, bin = from.bin_stride();
   float* const planes = packed + block * to.layout.plane();
@@ -100,8 +100,8 @@ void bins_to_tiles(const Bins& from, Dim from_block, const Tiling& tiling, Span 
 
 /// Filters, rotated by 180 degrees as the data gradient wants them, into rows 0, 1, ... of the bins.
 template <const auto& kTransform>
-void filters_to_bins(const FilterLayout& layout, const float* packed, Dim block, Span filters, const Bins& to,
-                     Dim to_block, Dim to_row) {
+[[gnu::flatten]] void filters_to_bins(const FilterLayout& layout, const float* packed, Dim block, Span filters,
+                                      const Bins& to, Dim to_block, Dim to_row) {
   constexpr int last = kTransform.cols - 1;
   const Dim bin = to.bin_stride();
   const float* in = packed + block * layout.block() + filters.begin * layout.filter();
@@ -120,8 +120,9 @@ struct LiveTaps {
 
 /// Rows of the bins, summed over `parts` copies that are `part_floats` apart, into the gradients of filters.
 template <const auto& kTransform>
-void bins_to_filters(const Bins& from, Dim from_block, Dim from_row, Dim parts, Dim part_floats, const LiveTaps& live,
-                     const FilterLayout& layout, float* packed, Dim block, Span filters) {
+[[gnu::flatten]] void bins_to_filters(const Bins& from, Dim from_block, Dim from_row, Dim parts, Dim part_floats,
+                                      const LiveTaps& live, const FilterLayout& layout, float* packed, Dim block,
+                                      Span filters) {
   const Dim bin = from.bin_stride();
   const float* in = from.at(0, from_block, from_row);
   float* out = packed + block * layout.block() + filters.begin * layout.filter();

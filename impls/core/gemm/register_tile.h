@@ -2,7 +2,6 @@
 #pragma once
 
 #include "core/simd.h"
-#include "core/unroll.h"
 
 namespace convbwd::gemm {
 
@@ -14,27 +13,34 @@ struct RegisterTile {
   simd::Vec sum[rows][vectors];
 
   [[gnu::always_inline]] void clear() {
-    unroll<rows>([&](auto i) { unroll<vectors>([&](auto v) { sum[i][v] = simd::zero(); }); });
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) sum[i][v] = simd::zero();
   }
 
   /// sum[i][v] += a[i * a_row] * b[v * b_vector ... + simd::kWidth)
   [[gnu::always_inline]] void add_product(const float* a, Dim a_row, const float* b, Dim b_vector) {
     simd::Vec right[vectors];
-    unroll<vectors>([&](auto v) { right[v] = simd::load(b + v * b_vector); });
-    unroll<rows>([&](auto i) {
+#pragma GCC unroll 16
+    for (int v = 0; v < vectors; ++v) right[v] = simd::load(b + v * b_vector);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
       const simd::Vec left = simd::broadcast(a[i * a_row]);
-      unroll<vectors>([&](auto v) { sum[i][v] = simd::fma(left, right[v], sum[i][v]); });
-    });
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) sum[i][v] = simd::fma(left, right[v], sum[i][v]);
+    }
   }
 
   /// c[i * c_row + v * c_vector ... + simd::kWidth) = sum[i][v], or += where `accumulate`.
   [[gnu::always_inline]] void store(float* c, Dim c_row, Dim c_vector, bool accumulate) const {
-    unroll<rows>([&](auto i) {
-      unroll<vectors>([&](auto v) {
-        float* at = c + i * c_row + v * c_vector;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 16
+      for (int v = 0; v < vectors; ++v) {
+        float* const at = c + i * c_row + v * c_vector;
         simd::store(at, accumulate ? simd::load(at) + sum[i][v] : sum[i][v]);
-      });
-    });
+      }
   }
 };
 
