@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long each cell may take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from convbwd_study.plan import Cell
+
+SECONDS_A_CELL = 6.0  # without a --budget; ResNet-50's 46 cells then take under five minutes
+SLOW_ROWS = 3  # of a cell, that may each take a whole share_of_row
+LEAST_ROW_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Share:
+    """`timing`: seconds of rounds in the cell. `row`: a row predicted to need longer for one execution is skipped."""
+
+    timing: float
+    row: float
+
+
+class Budget:
+    """Shares `total` seconds among all cells of a study, of which `remaining` are still to run.
+
+    - A cell weighs its multiply-adds: half of the budget is shared evenly, half by multiply-adds. A study that is
+      gone on with gets the part of the budget that its remaining cells weigh.
+    - The share of a cell is its weight's part of what is left *now*, so that cells which took longer are paid for by
+      the later ones, and cells which took less leave them more.
+    - The share pays for everything: planning, proof and one execution of slow rows first, rounds of timing with the
+      rest. What comes before the rounds is predicted from finished cells, by weight; before the first, as half.
+    - A row whose one execution is predicted over a third of the share is skipped with that reason: slow rows come in
+      threes at most (the definition, its literal relatives), and together fill the share.
+    - The budget is a plan, not an axe: each cell keeps one round, whatever was spent. A study exceeds its budget by
+      about one round of its remaining cells and the timeouts of rows that hang, not more.
+    """
+
+    def __init__(
+        self,
+        total: float | None,
+        cells: Iterable[Cell],
+        remaining: Iterable[Cell],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        cells = list(cells)
+        mean = sum(cell.macs for cell in cells) / len(cells) or 1.0
+        self._weights = {cell.key: 1 + cell.macs / mean for cell in cells}
+        self._left = {cell.key for cell in remaining}
+        whole = total or SECONDS_A_CELL * len(cells)
+        self._clock = clock
+        self._start = clock()
+        self._end = self._start + whole * self._weight_left() / sum(self._weights.values())
+        self._last_finish = self._start
+        self._weight_done = self._spent = 0.0
+        self._before_rounds = 0.0  # seconds, over finished cells
+
+    def share(self, cell: Cell) -> Share:
+        left = max(0.0, self._end - self._clock())
+        share = left * self._weights[cell.key] / self._weight_left()
+        before_rounds = share / 2
+        if self._weight_done:
+            before_rounds = self._before_rounds / self._weight_done * self._weights[cell.key]
+        return Share(timing=max(0.0, share - before_rounds), row=max(LEAST_ROW_SECONDS, share / SLOW_ROWS))
+
+    def finished(self, cell: Cell, seconds: float, share: Share) -> None:
+        self._left.discard(cell.key)
+        self._weight_done += self._weights[cell.key]
+        self._before_rounds += max(0.0, seconds - share.timing)
+        self._spent += seconds
+        self._last_finish = self._clock()
+
+    def seconds_to_go(self) -> float:
+        """Measured on the finished cells; before there are any, as planned."""
+        if not self._weight_done:
+            return max(0.0, self._end - self._clock())
+        running = self._clock() - self._last_finish
+        return max(0.0, self._spent / self._weight_done * self._weight_left() - running)
+
+    def _weight_left(self) -> float:
+        return sum(self._weights[key] for key in self._left)
