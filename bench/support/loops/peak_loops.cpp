@@ -11,9 +11,9 @@ namespace {
 constexpr int kChains = simd::kRegisters - 2;
 static_assert(kChains >= 10, "fewer chains than operations in flight would measure latency");
 
-// Four loads in flight hide the additions' latency.
-constexpr int kStreams = 4;
-static_assert(kPeakLoopStep % (kStreams * simd::kWidth) == 0);
+// An addition takes 3 or 4 cycles and two loads are started in each: 8 sums do not wait for each other.
+constexpr int kSums = 8;
+static_assert(kPeakLoopStep % (kSums * simd::kWidth) == 0);
 
 /// Enough of a result that all of it must be computed.
 float any_lane(simd::Vec a) {
@@ -38,27 +38,30 @@ float multiply_add(long rounds) {
 }
 
 float read(const float* from, Dim n) {
-  simd::Vec total[kStreams] = {simd::zero(), simd::zero(), simd::zero(), simd::zero()};
-  for (Dim at = 0; at < n; at += kStreams * simd::kWidth)
-#pragma GCC unroll 4
-    for (int i = 0; i < kStreams; ++i) total[i] = total[i] + simd::load(from + at + i * simd::kWidth);
-  return any_lane((total[0] + total[1]) + (total[2] + total[3]));
+  simd::Vec total[kSums];
+#pragma GCC unroll 8
+  for (int i = 0; i < kSums; ++i) total[i] = simd::zero();
+  for (Dim at = 0; at < n; at += kSums * simd::kWidth)
+#pragma GCC unroll 8
+    for (int i = 0; i < kSums; ++i) total[i] = total[i] + simd::load(from + at + i * simd::kWidth);
+#pragma GCC unroll 8
+  for (int i = 1; i < kSums; ++i) total[0] = total[0] + total[i];
+  return any_lane(total[0]);
 }
 
 void copy(const float* from, float* to, Dim n) {
-  for (Dim at = 0; at < n; at += kStreams * simd::kWidth) {
-#pragma GCC unroll 4
-    for (int i = 0; i < kStreams; ++i)
-      simd::store(to + at + i * simd::kWidth, simd::load(from + at + i * simd::kWidth));
+  for (Dim at = 0; at < n; at += kSums * simd::kWidth) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kSums; ++i) simd::store(to + at + i * simd::kWidth, simd::load(from + at + i * simd::kWidth));
     asm volatile("" ::: "memory");  // or the compiler turns the loop into a call of memcpy, which has ways of its own
   }
 }
 
 void triad(const float* a, const float* b, float* to, Dim n) {
   const simd::Vec half = simd::broadcast(0.5f);
-  for (Dim at = 0; at < n; at += kStreams * simd::kWidth)
-#pragma GCC unroll 4
-    for (int i = 0; i < kStreams; ++i) {
+  for (Dim at = 0; at < n; at += kSums * simd::kWidth)
+#pragma GCC unroll 8
+    for (int i = 0; i < kSums; ++i) {
       const Dim j = at + i * simd::kWidth;
       simd::store(to + j, simd::fma(half, simd::load(b + j), simd::load(a + j)));
     }
