@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "commands/commands.h"
+#include "core/descriptor.h"
+#include "support/workloads.h"
+
+namespace convbwd::commands {
+namespace {
+
+void print_json(const Workload& workload) {
+  auto layers = nlohmann::ordered_json::array(), skipped = nlohmann::ordered_json::array();
+  for (const Layer& layer : workload.layers)
+    layers.push_back({{"name", layer.name},
+                      {"count", layer.count},
+                      {"problem", to_string(layer.problem)},
+                      {"macs", layer.problem.macs()},
+                      {"nominal_macs", layer.problem.nominal_macs()}});
+  for (const SkippedLine& skip : workload.skipped)
+    skipped.push_back({{"line", skip.line}, {"text", skip.text}, {"reason", skip.reason}});
+  const nlohmann::ordered_json document{{"workload", workload.name}, {"layers", layers}, {"skipped", skipped}};
+  std::cout << document.dump(1) << "\n";
+}
+
+void print_table(const Workload& workload) {
+  int width = 5;
+  double sum = 0;
+  for (const Layer& layer : workload.layers) width = std::max(width, static_cast<int>(layer.name.size()));
+  std::printf("%-*s  %5s  %14s  %s\n", width, "layer", "count", "multiply-adds", "problem");
+  for (const Layer& layer : workload.layers) {
+    std::printf("%-*s  %5td  %14.0f  %s\n", width, layer.name.c_str(), layer.count, layer.problem.nominal_macs(),
+                to_string(layer.problem).c_str());
+    sum += static_cast<double>(layer.count) * layer.problem.nominal_macs();
+  }
+  std::printf("%-*s  %5s  %14.0f  one pass through all layers\n", width, workload.name.c_str(), "", sum);
+  for (const SkippedLine& skip : workload.skipped)
+    std::printf("skipped line %td, %s: %s\n", skip.line, skip.text.c_str(), skip.reason.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+void add_layers(CLI::App& app, Invocation&) {
+  CLI::App* command = app.add_subcommand("layers", "what a workload holds, as it is understood");
+  const CLI::Option* workload =
+      command->add_option("--workload")->description("shipped workload, or a file of descriptors")->required();
+  const CLI::Option* json = command->add_flag("--json")->description("for programs");
+  command->callback([=] {
+    const Workload read = support::workload_or_exit(workload->as<std::string>());
+    json->count() ? print_json(read) : print_table(read);
+  });
+}
+
+}  // namespace convbwd::commands

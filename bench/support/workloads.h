@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/workload.h"
+
+namespace convbwd::support {
+
+/// Names of the workloads that come with the project, in alphabetical order. They are looked for in the source tree
+/// this program was built from, and if that is gone, in a folder `workloads` beside the program.
+std::vector<std::string> shipped_workloads();
+
+/// A shipped workload by name, otherwise a file. Ends the program with one line where it cannot be read.
+Workload workload_or_exit(const std::string& name_or_file);
+
+}  // namespace convbwd::support
