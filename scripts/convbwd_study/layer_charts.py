@@ -29,7 +29,7 @@ def bars(scene: Scene, pass_: str) -> Figure:
     x = alt.X("layer:N", sort=scene.layers, title=None, axis=alt.Axis(labelAngle=-40, labelLimit=150))
     here = scene.here
     offset = alt.XOffset("impl:N", scale=alt.Scale(domain=here, paddingInner=0.1))
-    y = alt.Y("height:Q", title="effective GFLOP/s", scale=alt.Scale(domain=[0, top]))
+    y = alt.Y("height:Q", title="effective GFLOP/s", scale=alt.Scale(domain=[0, top], nice=False))
     pick = alt.selection_point(fields=["impl"], bind="legend")
     tips = ["layer", "impl", "isa", "time", "n", "status", "reason", "noisy"]
     base = alt.Chart(data).encode(x=x, xOffset=offset)
@@ -47,16 +47,16 @@ def bars(scene: Scene, pass_: str) -> Figure:
     whiskers = base.mark_rule(style="whisker").encode(y=alt.Y("gflops_lo:Q"), y2="gflops_hi:Q")
     marks = base.mark_text(style="ink", dy=-5, fontSize=9).encode(y="height:Q", text="mark:N", tooltip=tips)
     layers = [bars, whiskers, marks]
-    if np.isfinite(peak):
-        level = pd.DataFrame({"peak": [peak], "text": [f"measured FMA peak {peak:.0f} GFLOP/s"]})
-        rule = alt.Chart(level).mark_rule(style="peak").encode(y="peak:Q")
-        label = alt.Chart(level).mark_text(style="peak-label", align="left", dy=-6, dx=2)
-        layers += [rule, label.encode(x=alt.value(0), y="peak:Q", text="text:N")]
-    left = alt.layer(*layers).add_params(pick)
     width = max(420, len(scene.layers) * (len(here) * 5 + 8))
+    if np.isfinite(peak):
+        level = pd.DataFrame({"peak": [peak], "text": [f"- - measured FMA peak: {peak:.0f} GFLOP/s"]})
+        rule = alt.Chart(level).mark_rule(style="peak").encode(y="peak:Q")
+        label = alt.Chart(level).mark_text(style="peak-label", align="right", baseline="bottom")
+        layers += [rule, label.encode(x=alt.value(width), y=alt.value(-6), text="text:N")]
+    left = alt.layer(*layers).add_params(pick)
     chart = left.properties(width=width, height=300)
     if np.isfinite(peak):
-        share = alt.Y("share:Q", title="share of peak", scale=alt.Scale(domain=[0, top / peak]))
+        share = alt.Y("share:Q", title="share of peak", scale=alt.Scale(domain=[0, top / peak], nice=False))
         axis = alt.Axis(orient="right", format=".0%", grid=False, title="of measured peak")
         ghost = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_point(opacity=0).encode(y=share.axis(axis))
         chart = alt.layer(left, ghost).resolve_scale(y="independent").properties(width=width, height=300)
@@ -80,16 +80,19 @@ def winner_map(scene: Scene) -> Figure:
     data["text"] = [winner_text(row) for row in data.itertuples()]
     data["strength"] = np.where(data["result"] == "clear", (0.25 + data["margin"] - 1).clip(0.25, 0.7), 0.1)
     order = list(dict.fromkeys(data["layer"]))
+    gaps, rows = alt.Scale(paddingInner=0.02, paddingOuter=0), alt.Scale(paddingInner=0.14, paddingOuter=0)
     tips = ["layer", "gradient", "impl", "isa", "result", "runner_up", "close", "n"]
     base = alt.Chart(data).encode(
-        x=alt.X("gradient:N", title=None, sort=list(PASS_TITLES.values()), axis=alt.Axis(orient="top", labelAngle=0)),
-        y=alt.Y("layer:N", title=None, sort=order, axis=alt.Axis(labelLimit=180)),
+        x=alt.X("gradient:N", title=None, sort=list(PASS_TITLES.values()), axis=alt.Axis(orient="top", labelAngle=0), scale=gaps),
+        y=alt.Y("layer:N", title=None, sort=order, axis=alt.Axis(labelLimit=180), scale=rows),
     )
-    cells = base.mark_rect(style="frame", cornerRadius=3).encode(
+    cells = base.mark_rect(cornerRadius=3).encode(
         color=alt.Color("impl:N", scale=theme.colour_scale(scene.names), legend=None),
         fillOpacity=alt.FillOpacity("strength:Q", scale=None, legend=None),
-        strokeDash=alt.condition("datum.result == 'clear'", alt.value([1, 0]), alt.value([4, 3])),
         tooltip=[*tips, alt.Tooltip("margin:Q", format=".3f", title="runner-up takes (times)")],
+    )
+    undecided = base.transform_filter("datum.result == 'tie' || datum.result == 'open'").mark_rect(
+        style="undecided", cornerRadius=3
     )
     labels = base.mark_text(style="ink", limit=200, fontSize=11.5).encode(text="text:N")
     return Figure(
@@ -97,7 +100,7 @@ def winner_map(scene: Scene) -> Figure:
         "Fastest implementation of each layer",
         "The colour is the winner's, the stronger the larger its lead; the number says how many times longer the "
         "runner-up takes. Dashed and pale: a tie (within 2 %) or open (too few or too scattered rounds to tell).",
-        (cells + labels).properties(width=430, height=alt.Step(23)),
+        (cells + undecided + labels).properties(width=430, height=alt.Step(24)),
         data.drop(columns=["strength", "race", "layer_rank"]),
     )
 
@@ -114,7 +117,7 @@ def vendor_map(scene: Scene) -> Figure:
         x=alt.X("impl:N", title=None, sort=here, axis=alt.Axis(labelAngle=-40, orient="top", labelLimit=140)),
         y=alt.Y("layer:N", title=None, sort=scene.layers, axis=alt.Axis(labelLimit=180)),
     )
-    scale = alt.Scale(type="log", domain=[0.25, 0.5, 1, 2, 4], range="diverging", clamp=True)
+    scale = alt.Scale(type="log", domain=[0.25, 0.5, 1, 2, 4], range="diverging", clamp=True, interpolate="rgb")
     legend = alt.Legend(orient="bottom", title=f"× {VENDOR}", values=[0.25, 0.5, 1, 2, 4], gradientLength=240)
     cells = base.mark_rect(cornerRadius=2).encode(
         color=alt.Color("speedup:Q", scale=scale, legend=legend),

@@ -16,9 +16,12 @@ SMALLEST_ERROR = 1e-6  # the log axis of errors begins here
 def roofline(scene: Scene) -> Figure:
     data = scene.points(["intensity", "gflops", "peak_fraction"])
     peak, bandwidth = scene.peak, scene.bandwidth
-    knots = np.geomspace(max(data["intensity"].min() / 2, 1e-3), data["intensity"].max() * 2, 60)
+    low, high = max(float(data["intensity"].min()) / 2, 1e-3), float(data["intensity"].max()) * 2
+    if np.isfinite(peak / bandwidth):
+        low = min(low, peak / bandwidth / 4)
+    knots = np.geomspace(low, high, 60)
     roof = pd.DataFrame({"intensity": knots, "gflops": np.minimum(peak, bandwidth * knots)}).dropna()
-    x = alt.X("intensity:Q", scale=alt.Scale(type="log"), title="FLOP per byte of the tensors")
+    x = alt.X("intensity:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False), title="FLOP per byte of the tensors")
     y = alt.Y("gflops:Q", scale=alt.Scale(type="log"), title="effective GFLOP/s")
     points = alt.Chart().mark_point(filled=True, size=42, opacity=0.8).encode(
         x=x,

@@ -54,22 +54,19 @@ def config(dark: bool) -> dict[str, Any]:
         "legend": {**text, "title": None, "labelColor": ink, "labelFontSize": 12, "symbolSize": 110, "labelLimit": 260},
         "header": {**text, "labelColor": ink, "labelFontSize": 13, "labelFontWeight": "bold"},
         "title": {"font": FONT, "color": ink, "fontSize": 14, "anchor": "start"},
-        "text": {"font": FONT, "color": ink, "fontSize": 11},
-        "rule": {"color": ink},
+        "text": {"font": FONT, "fontSize": 11, "color": ink},
         "range": {
-            "diverging": ["#b8621b", "#8a5a33", "#3b3f46", "#33658f", "#3f8fd2"]
+            "diverging": ["#b8621b", "#7a5232", "#3b3f46", "#35607f", "#3f8fd2"]
             if dark
-            else ["#d9822b", "#f3cfa5", "#f4f5f7", "#a9cdec", "#4a90d0"]
+            else ["#d9822b", "#f0c595", "#f4f5f7", "#a9cdec", "#4a90d0"]
         },
         "style": {
-            "ink": {"color": ink, "fill": ink},
-            "soft": {"color": soft, "fill": soft},
-            "whisker": {"stroke": ink, "strokeWidth": 1, "opacity": 0.75},
-            "peak": {"stroke": alarm, "strokeWidth": 1.2, "strokeDash": [6, 3]},
-            "peak-label": {"fill": alarm, "fontSize": 11},
-            "alarm": {"fill": alarm, "fontWeight": "bold"},
-            "roof": {"stroke": alarm, "strokeWidth": 1.6, "filled": False},
-            "frame": {"stroke": soft, "strokeWidth": 1},
+            "ink": {"color": ink},
+            "whisker": {"color": ink, "strokeWidth": 1, "opacity": 0.75},
+            "peak": {"color": alarm, "strokeWidth": 1.3, "strokeDash": [6, 3]},
+            "peak-label": {"color": alarm, "fontSize": 11},
+            "roof": {"color": alarm, "stroke": alarm, "strokeWidth": 1.6},
+            "undecided": {"stroke": soft, "strokeWidth": 1.2, "strokeDash": [4, 3], "filled": False},
         },
     }
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of a report as plain rows of text, shared by its HTML, Markdown and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from convbwd_study import words
+from convbwd_study.analysis import VENDOR
+from convbwd_study.scene import PASS_TITLES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convbwd_study.analysis import Analysis
+    from convbwd_study.scene import Scene
+
+RESULT_COLUMNS = [
+    *("workload", "layer", "count", "problem", "pass", "threads", "layout", "cache", "batch", "isa_cap", "impl", "isa"),
+    *("status", "reason", "seconds", "seconds_lo", "seconds_hi", "n", "gflops", "gflops_lo", "gflops_hi"),
+    *("peak_gflops", "peak_fraction", "bandwidth_gbs", "gbs", "intensity", "tensor_bytes", "workspace_bytes"),
+    *("error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded", "label", "noisy", "key", "reproduce"),
+]
+
+SHORT = {"data": "dx", "weights": "dw"}
+VERDICTS = {"clear": "fastest", "tie": "tie with ", "open": "not told from ", "alone": "alone", "none": "no time"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown, what it sorts by, and the name of an implementation whose colour it wears."""
+
+    text: str
+    sort: float | str | None = None
+    impl: str = ""
+    code: bool = False
+
+    @property
+    def number(self) -> bool:
+        return isinstance(self.sort, (int, float))
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: Sequence[str]
+    rows: list[list[Cell]] = field(default_factory=list)
+    note: str = ""
+
+
+def _number(text: str, value: float) -> Cell:
+    return Cell(text, float(value) if np.isfinite(value) else float("-inf"))
+
+
+def _bounds(lo: float, hi: float, show: Any) -> str:
+    return f" ({show(lo)}–{show(hi)})" if np.isfinite(lo) and np.isfinite(hi) else ""
+
+
+def totals(scene: Scene) -> Table:
+    """Network times of every implementation, with and without the first layer's data gradient."""
+    reduced = {total.name: total for total in scene.totals[False]}
+    rows = []
+    for total in scene.totals[True]:
+        seconds, without = total.seconds, reduced[total.name].seconds
+        gap = f" + {total.missing} missing" if total.missing else ""
+        small = f" + {reduced[total.name].missing} missing" if reduced[total.name].missing else ""
+        cells = [
+            Cell(total.name, total.name, impl=total.name),
+            _number(words.duration(seconds.value) + _bounds(seconds.lo, seconds.hi, words.duration) + gap, seconds.value),
+            _number(words.duration(without.value) + small, without.value),
+            *(_number(words.duration(total.by_pass[name]), total.by_pass[name]) for name in PASS_TITLES),
+        ]
+        speedup = total.speedup
+        if speedup:
+            over = f" over {total.shared} of {total.of}" if total.shared != total.of else ""
+            cells.append(_number(f"{words.times(speedup.value)} {words.interval(speedup)}{over}", speedup.value))
+        else:
+            cells.append(_number("1×" if total.name == VENDOR else words.NONE, 1.0 if total.name == VENDOR else np.nan))
+        cells.append(_number(f"{total.single} of {total.of - total.missing}" if total.single else "0", total.single))
+        rows.append(cells)
+    columns = ["implementation", "backward time", "without first dx", "all dx", "all dw", f"× {VENDOR}", "timed once"]
+    note = (
+        "Times are sums of medians, weighted by how often a layer occurs, with 95 % intervals where every row ran in enough "
+        "rounds. “+ n missing”: layer passes without a time, which are not in the sum. Ratios are over the layer passes both have."
+    )
+    return Table("Backward time of the whole network", columns, rows, note)
+
+
+def winners(scene: Scene) -> Table:
+    """Best implementation of each layer and pass."""
+    rows = []
+    for index, row in enumerate(scene.winners.to_dict("records")):
+        best, second = (name if isinstance(name, str) else "" for name in (row["impl"], row["runner_up"]))
+        lead = words.times(row["margin"]) + _bounds(row["lo"], row["hi"], words.significant)
+        rows.append(
+            [
+                Cell(row["layer"], float(index)),
+                _number(str(row["count"]), row["count"]),
+                Cell(SHORT[row["pass"]]),
+                Cell(f"{best}:{row['isa']}" if best else words.NONE, best, impl=best),
+                _number(words.duration(row["seconds"]), row["seconds"]),
+                _number(words.percent(row["peak_fraction"]), row["peak_fraction"]),
+                Cell(VERDICTS[row["result"]] + ", ".join(row["close"]), row["result"]),
+                _number(lead, row["margin"]),
+                Cell(second, impl=second),
+                _number(str(row["n"]), row["n"]),
+            ]
+        )
+    columns = ["layer", "occurs", "pass", "best", "time", "of peak", "verdict", "lead", "runner-up", "rounds"]
+    return Table("Best implementation of each layer", columns, rows, "Lead: how many times longer the runner-up takes.")
+
+
+def everything(scene: Scene) -> Table:
+    """Every row of the view, timed or not."""
+    speedups = {(row.race, row.impl): row for row in scene.vendor.itertuples()}
+    rows = []
+    for index, row in enumerate(scene.rows.to_dict("records")):
+        against = speedups.get((row["race"], row["impl"]))
+        ratio = words.times(against.speedup) + _bounds(against.lo, against.hi, words.significant) if against else words.NONE
+        state = {"timed": "", "once": "n = 1"}.get(row["status"], f"{row['status']}: {row['reason']}")
+        serial = " (serial)" if row["threads"] > 1 and row["threaded"] == 0 else ""
+        rows.append(
+            [
+                Cell(row["label_of_layer"], float(index)),
+                Cell(SHORT[row["pass"]]),
+                Cell(row["contender"] + serial, row["contender"], impl=row["impl"]),
+                _number(words.duration(row["seconds"]) + _bounds(row["seconds_lo"], row["seconds_hi"], words.duration), row["seconds"]),
+                _number(str(row["n"]), row["n"]),
+                _number(words.significant(row["gflops"]), row["gflops"]),
+                _number(words.percent(row["peak_fraction"]), row["peak_fraction"]),
+                _number(ratio, against.speedup if against else np.nan),
+                _number(words.significant(row["gbs"]), row["gbs"]),
+                _number(words.size(row["workspace_bytes"]), row["workspace_bytes"]),
+                _number(words.significant(row["error_ratio"], 2), row["error_ratio"]),
+                Cell(state + (f" noisy: {row['noisy']}" if row["noisy"] else "")),
+                Cell(row["label"]),
+                Cell(words.reproduce(row), code=True),
+            ]
+        )
+    columns = ["layer", "pass", "implementation", "time", "rounds", "GFLOP/s", "of peak", f"× {VENDOR}", "GB/s", "workspace"]
+    return Table("All rows", [*columns, "error ÷ allowed", "remarks", "what ran", "measure it again"], rows)
+
+
+def trouble(analysis: Analysis) -> list[Table]:
+    """Wrong and failed rows one by one; skipped rows and single runs by reason; noisy cells."""
+    rows, found = analysis.best, []
+    for status, title in (("wrong", "Wrong: computed something else than the definition"), ("failed", "Failed")):
+        bad = analysis.contenders[analysis.contenders["status"] == status]
+        lines = [
+            [Cell(row["label_of_layer"]), Cell(row["pass"]), Cell(row["contender"], impl=row["impl"]), Cell(row["reason"])]
+            + [Cell(words.reproduce(row), code=True)]
+            for row in bad.to_dict("records")
+        ]
+        if lines:
+            found.append(Table(f"{title} ({len(lines)})", ["layer", "pass", "row", "reason", "see it again"], lines))
+    skipped = rows[rows["status"] == "skipped"]
+    if len(skipped):
+        lines = _grouped(skipped.assign(reason=skipped["reason"].str.replace(r"\d+(\.\d+)? s\b", "… s", regex=True)))
+        found.append(Table(f"Skipped, for a stated reason ({len(skipped)})", ["implementation", "reason", "rows", "layers"], lines))
+    once = rows[rows["status"] == "once"]
+    if len(once):
+        why = once.assign(reason=np.where(once["n"] == 1, "one run took so long that it is the only measurement", ""))
+        found.append(Table(f"Timed once, n = 1 ({len(once)})", ["implementation", "reason", "rows", "layers"], _grouped(why)))
+    noisy = analysis.study.cells[analysis.study.cells["noisy"] != ""]
+    if len(noisy):
+        columns = ["workload", "layer", "pass", "threads", "layout", "cache", "noisy"]
+        lines = [[Cell(str(value)) for value in line] for line in noisy[columns].itertuples(index=False)]
+        found.append(Table(f"Noisy cells ({len(noisy)})", [*columns[:-1], "what changed"], lines))
+    return found
+
+
+def _grouped(rows: pd.DataFrame) -> list[list[Cell]]:
+    lines = []
+    for (impl, reason), group in rows.groupby(["impl", "reason"], sort=False):
+        layers = list(dict.fromkeys(group["label_of_layer"]))
+        some = ", ".join(layers[:4]) + (f" and {len(layers) - 4} more" if len(layers) > 4 else "")
+        lines.append([Cell(impl, impl=impl), Cell(reason), _number(str(len(group)), len(group)), Cell(some)])
+    return lines
+
+
+def results(analysis: Analysis) -> pd.DataFrame:
+    """results.csv: every contender of every cell, with the command that measures it again."""
+    table = analysis.contenders.copy()
+    table["reproduce"] = [words.reproduce(row) for row in table.to_dict("records")]
+    return table[RESULT_COLUMNS]
