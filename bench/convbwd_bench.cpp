@@ -19,6 +19,7 @@
 #include "race/events.h"
 #include "support/machine.h"
 #include "support/peak.h"
+#include "support/refuse.h"
 #include "support/threads.h"
 
 namespace convbwd::race {
@@ -52,7 +53,7 @@ std::vector<std::vector<Entry>> register_all(const std::vector<Cell>& cells, con
   try {
     filter = std::regex(pattern == "all" ? "." : pattern);
   } catch (const std::regex_error& error) {
-    refuse("--benchmark_filter=" + options.filter + " is not a regular expression: " + error.what());
+    support::refuse("--benchmark_filter=" + options.filter + " is not a regular expression: " + error.what());
   }
   std::vector<std::vector<Entry>> entries(cells.size());
   for (std::size_t i = 0; i < cells.size(); ++i) {
@@ -148,17 +149,19 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
 }
 
 int run(int argc, char** argv) {
+  char** const whole_command = argv;
   const Options options = parse_options(argc, argv);
-  support::set_environment_and_reexec(argv, options.caps.front());
+  support::set_environment_and_reexec(whole_command, options.caps.front());
   benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return support::kUsage;
 
   const std::vector<Cell> cells = cells_of(options);
-  if (cells.empty()) refuse("no layer: name a --workload or a --problem, and a --layer that it has", 3);
+  if (cells.empty())
+    support::refuse("no layer: name a --workload or a --problem, and a --layer that it has", support::kNotSupported);
   Moment moment;
   const auto entries = register_all(cells, options, moment);
   if (std::all_of(entries.begin(), entries.end(), [](const auto& of_cell) { return of_cell.empty(); }))
-    refuse("nothing matched --impl and --benchmark_filter=" + options.filter, 3);
+    support::refuse("nothing matched --impl and --benchmark_filter=" + options.filter, support::kNotSupported);
   if (options.list) {
     for (const auto& of_cell : entries)
       for (const Entry& entry : of_cell) std::cout << entry.name << "\n";
@@ -178,9 +181,9 @@ int run(int argc, char** argv) {
   if (!options.out.empty()) write_whole(options.out, document(collector.runs(), support::all_facts(), facts));
   events.cell(interrupted ? "interrupted" : "done");
   benchmark::Shutdown();
-  if (interrupted) return 130;
-  if (collector.any_wrong()) return 1;
-  return collector.any_failed() ? 4 : 0;
+  if (interrupted) return support::kInterrupted;
+  if (collector.any_wrong()) return support::kWrong;
+  return collector.any_failed() ? support::kFailed : support::kGood;
 }
 
 }  // namespace

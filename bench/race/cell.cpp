@@ -6,6 +6,7 @@
 
 #include "core/descriptor.h"
 #include "core/workload.h"
+#include "support/refuse.h"
 #include "support/workloads.h"
 
 namespace convbwd::race {
@@ -49,7 +50,8 @@ std::vector<Cell> cells_of(const Options& options) {
         std::find(options.layers.begin(), options.layers.end(), layer) == options.layers.end())
       return;
     if (options.batch) problem.N = options.batch;
-    if (const std::string fault = fault_of(problem); !fault.empty()) refuse(workload + ":" + layer + ": " + fault);
+    if (const std::string fault = fault_of(problem); !fault.empty())
+      support::refuse(workload + ":" + layer + ": " + fault);
     for (Pass pass : options.passes)
       for (Layout layout : options.layouts)
         for (Cache cache : options.caches)
@@ -62,8 +64,8 @@ std::vector<Cell> cells_of(const Options& options) {
     for (const Layer& layer : workload.layers) add(workload.name, layer.name, layer.count, layer.problem);
   }
   for (const std::string& text : options.problems) {
-    const auto parsed = parse_descriptor(text);
-    if (!parsed) refuse("--problem: " + parsed.error);
+    const Descriptor parsed = parse_descriptor(text);
+    if (!parsed) support::refuse("--problem: " + parsed.error);
     add("problem", escaped(to_string(parsed.problem)), 1, parsed.problem);
   }
   return cells;

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "core/descriptor.h"
+#include "support/refuse.h"
 
 namespace convbwd::race {
 
@@ -43,7 +44,7 @@ std::string document(const std::vector<benchmark::BenchmarkReporter::Run>& runs,
   json.Finalize();
 
   auto parsed = nlohmann::ordered_json::parse(text.str() + (runs.empty() ? "]}" : ""), nullptr, false);
-  if (parsed.is_discarded()) refuse("Google Benchmark wrote a document that is not JSON", 4);
+  if (parsed.is_discarded()) support::refuse("Google Benchmark wrote a document that is not JSON", support::kFailed);
   auto& context = parsed["context"];
   context["host_name"] = "";
   context["executable"] = "convbwd_bench";  // not where it lies
@@ -66,7 +67,8 @@ void write_whole(const std::string& file, const std::string& text) {
   const auto give_up = [&](const char* what) {
     const int error = errno;
     unlink(temporary.c_str());
-    refuse(std::string("cannot ") + what + " " + file + ": " + std::strerror(error), error == ENOSPC ? 4 : 2);
+    support::refuse(std::string("cannot ") + what + " " + file + ": " + std::strerror(error),
+                    error == ENOSPC ? support::kFailed : support::kUsage);
   };
   const int descriptor = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor < 0) give_up("create");

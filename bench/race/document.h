@@ -4,15 +4,14 @@
 #include <benchmark/benchmark.h>
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "race/cell.h"
+#include "support/text.h"
 
 namespace convbwd::race {
 
-/// Facts that go with the results, in order; every value is text.
-using Facts = std::vector<std::pair<std::string, std::string>>;
+using support::Facts;
 
 /// What the cell is: pass, workload, layer, problem, layout, cache, threads, multiply-adds.
 Facts facts_of(const Cell& cell, const Options& options);

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "race/options.h"
+#include "support/refuse.h"
 
 namespace convbwd::race {
 namespace {
@@ -23,7 +24,7 @@ double unix_time() {
 Events::Events(const std::string& file) {
   if (file.empty()) return;
   descriptor_ = open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) refuse("--events=" + file + ": " + std::strerror(errno));
+  if (descriptor_ < 0) support::refuse("--events=" + file + ": " + std::strerror(errno));
 }
 
 Events::~Events() {
@@ -34,7 +35,7 @@ void Events::write(const std::string& line) {
   if (descriptor_ < 0) return;
   const std::string whole = line + "\n";
   if (::write(descriptor_, whole.data(), whole.size()) != static_cast<ssize_t>(whole.size()))
-    refuse(std::string("cannot write events: ") + std::strerror(errno), 4);
+    support::refuse(std::string("cannot write events: ") + std::strerror(errno), support::kFailed);
 }
 
 void Events::cell(std::string_view state) {

@@ -10,6 +10,7 @@
 #include <regex>
 
 #include "core/registry.h"
+#include "support/refuse.h"
 #include "support/threads.h"
 
 namespace convbwd::race {
@@ -36,10 +37,10 @@ std::vector<T> choices(const std::string& flag, const std::string& list, Named n
   std::vector<T> chosen;
   for (const std::string& word : split(list)) {
     const std::optional<T> value = named(word);
-    if (!value) refuse("--" + flag + "=" + word + " is not known; see --help");
+    if (!value) support::refuse("--" + flag + "=" + word + " is not known; see --help");
     if (std::find(chosen.begin(), chosen.end(), *value) == chosen.end()) chosen.push_back(*value);
   }
-  if (chosen.empty()) refuse("--" + flag + " is empty");
+  if (chosen.empty()) support::refuse("--" + flag + " is empty");
   return chosen;
 }
 
@@ -61,7 +62,8 @@ std::vector<Isa> caps_of(const std::string& list) {
   if (list == "all") return runnable;
   auto caps = choices<Isa>("isa", list, [](const std::string& word) { return isa_named(word); });
   for (Isa cap : caps)
-    if (!cpu_runs(cap)) refuse("--isa=" + std::string(name(cap)) + ": this CPU does not run it", 3);
+    if (!cpu_runs(cap))
+      support::refuse("--isa=" + std::string(name(cap)) + ": this CPU does not run it", support::kNotSupported);
   return caps;
 }
 
@@ -83,7 +85,7 @@ void check_implementations(const std::vector<std::string>& wanted) {
                      [&](const Implementation* row) { return row->name == word || title(*row) == word; })) {
       std::string names;
       for (std::string_view one : implementation_names()) names += " " + std::string(one);
-      refuse("--impl=" + word + " is not built; there are:" + names);
+      support::refuse("--impl=" + word + " is not built; there are:" + names);
     }
 }
 
@@ -113,11 +115,6 @@ void adapt_benchmark_flags(std::vector<std::string>& flags, Options& options) {
 }  // namespace
 
 std::string_view name(Cache cache) { return cache == Cache::warm ? "warm" : "cold"; }
-
-void refuse(const std::string& complaint, int exit_code) {
-  std::cerr << "convbwd_bench: " << complaint << "\n";
-  std::exit(exit_code);
-}
 
 Options parse_options(int& argc, char**& argv) {
   Options options;
@@ -159,7 +156,7 @@ Options parse_options(int& argc, char**& argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    refuse(std::string(error.what()) + "; see --help");
+    support::refuse(std::string(error.what()) + "; see --help");
   }
   if (help) {
     std::cout << app.help() << "\n";
@@ -178,13 +175,14 @@ Options parse_options(int& argc, char**& argv) {
   options.threads = threads_of(threads);
   for (const std::string& exclusion : excluded) {
     const auto equals = exclusion.find('=');
-    if (equals == std::string::npos) refuse("--exclude=" + exclusion + " has no =reason");
+    if (equals == std::string::npos) support::refuse("--exclude=" + exclusion + " has no =reason");
     options.excluded[exclusion.substr(0, equals)] = exclusion.substr(equals + 1);
   }
 
   static std::vector<std::string> flags = app.remaining();
   adapt_benchmark_flags(flags, options);
-  if (options.out_format != "json") refuse("--benchmark_out_format=" + options.out_format + ": only json is written");
+  if (options.out_format != "json")
+    support::refuse("--benchmark_out_format=" + options.out_format + ": only json is written");
   flags.insert(flags.begin(), argv[0]);
   static std::vector<char*> pointers;
   for (std::string& flag : flags) pointers.push_back(flag.data());

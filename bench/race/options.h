@@ -40,7 +40,4 @@ struct Options {
 /// or a one-line complaint and exits (0, or 2) by itself.
 Options parse_options(int& argc, char**& argv);
 
-/// A mistake in the use of the program: one line, exit code 2 (or the code given).
-[[noreturn]] void refuse(const std::string& complaint, int exit_code = 2);
-
 }  // namespace convbwd::race
