@@ -39,7 +39,7 @@ endfunction()
 function(conv_isa_object name isa symbol)
   set(target impl_${name}_${isa})
   add_library(${target} OBJECT ${ARGN})
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/impls)
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/..)
   # Static data of inline functions would be "unique" symbols, which no tool makes local.
   target_compile_options(${target} PRIVATE ${CONVBWD_FLAGS_${isa}} $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
   target_compile_definitions(${target} PRIVATE CONVBWD_ISA=${isa})
