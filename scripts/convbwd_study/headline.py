@@ -68,8 +68,8 @@ def compared(speedup: Estimate) -> str:
     if bounds[0] >= 1 / MIN_EFFECT and bounds[1] <= MIN_EFFECT:
         level = f"level with {VENDOR} (ratio {words.significant(speedup.value)}"
         return level + (f", {interval[1:]}" if interval else ")")
-    verb = f"{words.significant(speedup.value)} times as fast as {VENDOR}"
-    return f"{verb} {interval}" if interval else f"{verb} (no interval: too few rounds)"
+    number, _, bounds_text = words.times_with_interval(speedup).partition("× ")
+    return f"{number.rstrip('×')} times as fast as {VENDOR} {bounds_text or '(no interval: too few rounds)'}"
 
 def _network(scene: Scene) -> list[str]:
     best, reduced = (_named(scene.totals[first], answers.BEST) for first in (True, False))

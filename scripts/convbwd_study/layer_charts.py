@@ -47,12 +47,13 @@ def bars(scene: Scene, pass_: str) -> Figure:
     whiskers = base.mark_rule(style="whisker").encode(y=alt.Y("gflops_lo:Q"), y2="gflops_hi:Q")
     marks = base.mark_text(style="ink", dy=-5, fontSize=9).encode(y="height:Q", text="mark:N", tooltip=tips)
     layers = [bars, whiskers, marks]
-    width = max(420, len(scene.layers) * (len(here) * 5 + 8))
+    groups = len(scene.layers)
+    width = max(420, min(990, groups * (len(here) * 5 + 8)), groups * (len(here) * 3 + 4))
     if np.isfinite(peak):
         level = pd.DataFrame({"peak": [peak], "text": [f"- - measured FMA peak: {peak:.0f} GFLOP/s"]})
         rule = alt.Chart(level).mark_rule(style="peak").encode(y="peak:Q")
-        label = alt.Chart(level).mark_text(style="peak-label", align="right", baseline="bottom")
-        layers += [rule, label.encode(x=alt.value(width), y=alt.value(-6), text="text:N")]
+        label = alt.Chart(level).mark_text(style="peak-label", align="left", baseline="bottom")
+        layers += [rule, label.encode(x=alt.value(0), y=alt.value(-6), text="text:N")]
     left = alt.layer(*layers).add_params(pick)
     chart = left.properties(width=width, height=300)
     if np.isfinite(peak):
@@ -134,7 +135,7 @@ def vendor_map(scene: Scene) -> Figure:
         f"How many times faster than {VENDOR}",
         f"Above 1 (blue) the implementation beats {VENDOR} on that layer, below 1 (orange) it loses; the ratio is taken "
         "within rounds, so disturbances of the machine cancel. · skipped, ! failed, ✗ wrong.",
-        facet.resolve_scale(x="independent"),
+        facet,
         data.drop(columns=["race", "layer_rank"]),
     )
 

@@ -74,11 +74,11 @@ class Scene:
         return float(self.rows["bandwidth_gbs"].median())
 
     def colour(self, legend: bool = True) -> alt.Color:
-        shown = alt.Legend(orient="top", columns=5, values=self.here) if legend else None
+        shown = alt.Legend(orient="top", columns=5, offset=22, values=self.here) if legend else None
         return alt.Color("impl:N", scale=theme.colour_scale(self.names), legend=shown)
 
     def shape(self) -> alt.Shape:
-        shown = alt.Legend(orient="top", columns=5, values=self.here)
+        shown = alt.Legend(orient="top", columns=5, offset=22, values=self.here)
         return alt.Shape("impl:N", scale=theme.shape_scale(self.names), legend=shown)
 
     def by_pass(self) -> alt.Column:

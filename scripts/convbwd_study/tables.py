@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from convbwd_study import words
 from convbwd_study.analysis import VENDOR
 from convbwd_study.scene import PASS_TITLES
+from convbwd_study.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,10 +57,6 @@ def _number(text: str, value: float) -> Cell:
     return Cell(text, float(value) if np.isfinite(value) else float("-inf"))
 
 
-def _bounds(lo: float, hi: float, show: Any) -> str:
-    return f" ({show(lo)}–{show(hi)})" if np.isfinite(lo) and np.isfinite(hi) else ""
-
-
 def totals(scene: Scene) -> Table:
     """Network times of every implementation, with and without the first layer's data gradient."""
     reduced = {total.name: total for total in scene.totals[False]}
@@ -70,14 +67,14 @@ def totals(scene: Scene) -> Table:
         small = f" + {reduced[total.name].missing} missing" if reduced[total.name].missing else ""
         cells = [
             Cell(total.name, total.name, impl=total.name),
-            _number(words.duration(seconds.value) + _bounds(seconds.lo, seconds.hi, words.duration) + gap, seconds.value),
+            _number(words.duration_with_interval(seconds) + gap, seconds.value),
             _number(words.duration(without.value) + small, without.value),
             *(_number(words.duration(total.by_pass[name]), total.by_pass[name]) for name in PASS_TITLES),
         ]
         speedup = total.speedup
         if speedup:
             over = f" over {total.shared} of {total.of}" if total.shared != total.of else ""
-            cells.append(_number(f"{words.times(speedup.value)} {words.interval(speedup)}{over}", speedup.value))
+            cells.append(_number(words.times_with_interval(speedup) + over, speedup.value))
         else:
             cells.append(_number("1×" if total.name == VENDOR else words.NONE, 1.0 if total.name == VENDOR else np.nan))
         cells.append(_number(f"{total.single} of {total.of - total.missing}" if total.single else "0", total.single))
@@ -95,7 +92,7 @@ def winners(scene: Scene) -> Table:
     rows = []
     for index, row in enumerate(scene.winners.to_dict("records")):
         best, second = (name if isinstance(name, str) else "" for name in (row["impl"], row["runner_up"]))
-        lead = words.times(row["margin"]) + _bounds(row["lo"], row["hi"], words.significant)
+        lead = words.times_with_interval(Estimate(row["margin"], row["lo"], row["hi"]))
         rows.append(
             [
                 Cell(row["layer"], float(index)),
@@ -120,7 +117,8 @@ def everything(scene: Scene) -> Table:
     rows = []
     for index, row in enumerate(scene.rows.to_dict("records")):
         against = speedups.get((row["race"], row["impl"]))
-        ratio = words.times(against.speedup) + _bounds(against.lo, against.hi, words.significant) if against else words.NONE
+        ratio = words.times_with_interval(Estimate(against.speedup, against.lo, against.hi)) if against else words.NONE
+        seconds = Estimate(row["seconds"], row["seconds_lo"], row["seconds_hi"])
         state = {"timed": "", "once": "n = 1"}.get(row["status"], f"{row['status']}: {row['reason']}")
         serial = " (serial)" if row["threads"] > 1 and row["threaded"] == 0 else ""
         rows.append(
@@ -128,7 +126,7 @@ def everything(scene: Scene) -> Table:
                 Cell(row["label_of_layer"], float(index)),
                 Cell(SHORT[row["pass"]]),
                 Cell(row["contender"] + serial, row["contender"], impl=row["impl"]),
-                _number(words.duration(row["seconds"]) + _bounds(row["seconds_lo"], row["seconds_hi"], words.duration), row["seconds"]),
+                _number(words.duration_with_interval(seconds), seconds.value),
                 _number(str(row["n"]), row["n"]),
                 _number(words.significant(row["gflops"]), row["gflops"]),
                 _number(words.percent(row["peak_fraction"]), row["peak_fraction"]),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from convbwd_study.stats import Estimate
 
 NONE = "–"
+SECONDS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -31,10 +32,8 @@ def significant(value: float, digits: int = 3) -> str:
 def duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return NONE
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{significant(seconds / size)} {unit}"
-    return f"{significant(seconds * 1e9)} ns"
+    unit, size_ = next(((unit, size_) for unit, size_ in SECONDS if seconds >= size_), SECONDS[-1])
+    return f"{significant(seconds / size_)} {unit}"
 
 
 def size(number: float) -> str:
@@ -58,11 +57,33 @@ def times(ratio: float) -> str:
     return f"{significant(ratio)}×" if math.isfinite(ratio) else NONE
 
 
+def _digits(estimate: Estimate) -> int:
+    """As many as it takes, within reason, for the ends of the interval to look different."""
+    return next((n for n in (3, 4, 5) if significant(estimate.lo, n) != significant(estimate.hi, n)), 5)
+
+
 def interval(estimate: Estimate) -> str:
     """`(1.09–1.13)`, or nothing."""
     if not estimate.has_interval:
         return ""
-    return f"({significant(estimate.lo)}–{significant(estimate.hi)})"
+    digits = _digits(estimate)
+    return f"({significant(estimate.lo, digits)}–{significant(estimate.hi, digits)})"
+
+
+def times_with_interval(ratio: Estimate) -> str:
+    """`1.107× (1.105–1.109)`."""
+    if not ratio.has_interval:
+        return times(ratio.value)
+    return f"{significant(ratio.value, _digits(ratio))}× {interval(ratio)}"
+
+
+def duration_with_interval(seconds: Estimate) -> str:
+    """`1.311 s (1.308–1.313)`, all in one unit."""
+    if not seconds.has_interval or not seconds.value > 0:
+        return duration(seconds.value)
+    unit, size_ = next(((unit, size_) for unit, size_ in SECONDS if seconds.value >= size_), SECONDS[-1])
+    scaled = type(seconds)(seconds.value / size_, seconds.lo / size_, seconds.hi / size_)
+    return f"{significant(scaled.value, _digits(scaled))} {unit} {interval(scaled)}"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
