@@ -46,6 +46,7 @@ std::string document(const std::vector<benchmark::BenchmarkReporter::Run>& runs,
   auto parsed = nlohmann::ordered_json::parse(text.str() + (runs.empty() ? "]}" : ""), nullptr, false);
   if (parsed.is_discarded()) support::refuse("Google Benchmark wrote a document that is not JSON", support::kFailed);
   auto& context = parsed["context"];
+  context["convbwd_schema"] = "1";
   context["host_name"] = "";
   context["executable"] = "convbwd_bench";  // not where it lies
   for (const auto& [key, value] : common) context[key] = value;
