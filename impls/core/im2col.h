@@ -90,7 +90,8 @@ inline Span reach_of(const std::vector<Windows>& all) {
 /// One pass of a problem as matrix products over a few images at a time. Immutable, owns no tensors.
 class Lowering {
  public:
-  Lowering(const Problem& problem, Pass pass)
+  /// At most `most_images` images at a time.
+  Lowering(const Problem& problem, Pass pass, Dim most_images)
       : problem_(problem),
         pass_(pass),
         extent_(problem.shape(lowered())),
@@ -103,8 +104,8 @@ class Lowering {
     const bool inside =
         reach_h_.begin >= 0 && reach_h_.end <= extent_[2] && reach_w_.begin >= 0 && reach_w_.end <= extent_[3];
     copies_ = !(inside && problem.R == 1 && problem.S == 1);
-    images_ =
-        copies_ ? std::max<Dim>(1, std::min(problem.N, kCopyFloats / std::max<Dim>(1, image_floats()))) : problem.N;
+    images_ = std::min(problem.N, most_images);
+    if (copies_) images_ = std::clamp<Dim>(kCopyFloats / std::max<Dim>(1, image_floats()), 1, images_);
     images_ = (problem.N + chunks() - 1) / chunks();
   }
 
@@ -132,63 +133,73 @@ class Lowering {
       std::fill_n(start + line * padded.stride[1], reach_w_.size() * padded.stride[3], 0.0f);
     if (h < 0 || h >= extent_[2]) return;
 
-    const float* const from = image.data + (first_image(chunk) + n) * image.stride[0] + h * image.stride[2] +
-                              (left + reach_w_.begin) * image.stride[3];
+    const float* const source = &image(first_image(chunk) + n, 0, h, left + reach_w_.begin);
     float* const to = start + left * padded.stride[3];
     const Range pixels{0, right - left}, all{0, channels};
     const Axis pixel_axis = plain_axis(pixels.count, image.stride[3]),
                channel_axis = plain_axis(channels, image.stride[1]);
     if (channels_last())
-      gather({from, pixel_axis, channel_axis}, pixels, all, to, padded.stride[3]);
+      gather({source, pixel_axis, channel_axis}, pixels, all, to, padded.stride[3]);
     else
-      gather({from, channel_axis, pixel_axis}, all, pixels, to, padded.stride[1]);
+      gather({source, channel_axis, pixel_axis}, all, pixels, to, padded.stride[1]);
   }
 
-  /// The products of a chunk for one group; their outputs are disjoint. `copy` is the finished copy, if there is one.
+  /// The products of one group: one for the weight gradient, one a phase of the stride for the data gradient. Their
+  /// outputs are disjoint; those of the weight gradient are to be added up over chunks.
   Dim products() const { return static_cast<Dim>(windows_h_.size() * windows_w_.size()); }
 
+  /// Rows and columns of a product's output, and the depth of its sums.
+  struct Size {
+    Dim M, N, D;
+  };
+  Size size(Dim chunk, Dim index) const {
+    const auto& [rows, columns] = windows(index);
+    const Dim positions = images_in(chunk) * rows.count * columns.count, taps = rows.taps * columns.taps;
+    const Dim C = problem_.C_per_group(), K = problem_.K_per_group();
+    return pass_ == Pass::weights ? Size{K, taps * C, positions} : Size{C, positions, K * taps};
+  }
+
+  /// `copy` is the finished copy of the chunk, if there is one.
   Product product(const Operands& operands, Dim chunk, Dim group, Dim index, const float* copy) const {
-    const Windows& rows = windows_h_[static_cast<std::size_t>(index) / windows_w_.size()];
-    const Windows& columns = windows_w_[static_cast<std::size_t>(index) % windows_w_.size()];
+    const auto& [rows, columns] = windows(index);
     const Dim N = images_in(chunk), n = first_image(chunk), C = problem_.C_per_group(), K = problem_.K_per_group();
+    const Dim top = copies_ ? reach_h_.begin : 0, left = copies_ ? reach_w_.begin : 0;
     const View4<const float> image =
-        copies_ ? View4<const float>(padded_view(const_cast<float*>(copy))) : shifted(operands.input(lowered()), n);
-    const float* const origin = image.data + (rows.offset - (copies_ ? reach_h_.begin : 0)) * image.stride[2] +
-                                (columns.offset - (copies_ ? reach_w_.begin : 0)) * image.stride[3];
-    const Axis windows{{N, rows.count, columns.count},
-                       {image.stride[0], rows.step * image.stride[2], columns.step * image.stride[3]}};
-    const Dim tap_h = rows.dilation * image.stride[2], tap_w = columns.dilation * image.stride[3];
+        copies_ ? View4<const float>(padded_view(const_cast<float*>(copy))) : from(operands.input(lowered()), n, 0);
+    const Dim row = image.stride[2], column = image.stride[3], channel = image.stride[1];
+    const float* const origin = image.data + (rows.offset - top) * row + (columns.offset - left) * column;
+    const Axis sliding{{N, rows.count, columns.count}, {image.stride[0], rows.step * row, columns.step * column}};
+    const Dim tap_h = rows.dilation * row, tap_w = columns.dilation * column;
 
     if (pass_ == Pass::weights) {
-      const View4<const float> dy = shifted(operands.dy, n);
-      const View4<float> dw = operands.dw;
-      return {{dy.data + group * K * dy.stride[1],
-               plain_axis(K, dy.stride[1]),
-               {{N, problem_.P, problem_.Q}, {dy.stride[0], dy.stride[2], dy.stride[3]}}},
-              {origin + group * C * image.stride[1],
-               windows,
-               {{problem_.R, problem_.S, C}, {tap_h, tap_w, image.stride[1]}}},
-              {dw.data + group * K * dw.stride[0],
-               plain_axis(K, dw.stride[0]),
-               {{problem_.R, problem_.S, C}, {dw.stride[2], dw.stride[3], dw.stride[1]}}}};
+      const View4<const float> dy = from(operands.dy, n, group * K);
+      const View4<float> dw = from(operands.dw, group * K, 0);
+      const std::array<Dim, 3> taps{problem_.R, problem_.S, C};
+      const Axis outputs{{N, problem_.P, problem_.Q}, {dy.stride[0], dy.stride[2], dy.stride[3]}};
+      return {{dy.data, plain_axis(K, dy.stride[1]), outputs},
+              {origin + group * C * channel, sliding, {taps, {tap_h, tap_w, channel}}},
+              {dw.data, plain_axis(K, dw.stride[0]), {taps, {dw.stride[2], dw.stride[3], dw.stride[1]}}}};
     }
-    const View4<const float> w = operands.w;
-    const View4<float> dx = operands.dx;
-    return {
-        {w.data + group * K * w.stride[0] + rows.first_tap * w.stride[2] + columns.first_tap * w.stride[3],
-         plain_axis(C, w.stride[1]),
-         {{K, rows.taps, columns.taps}, {w.stride[0], rows.tap_step * w.stride[2], columns.tap_step * w.stride[3]}}},
-        {origin + group * K * image.stride[1],
-         {{K, rows.taps, columns.taps}, {image.stride[1], tap_h, tap_w}},
-         windows},
-        {dx.data + n * dx.stride[0] + group * C * dx.stride[1] + rows.first * dx.stride[2] +
-             columns.first * dx.stride[3],
-         plain_axis(C, dx.stride[1]),
-         {{N, rows.count, columns.count},
-          {dx.stride[0], rows.first_step * dx.stride[2], columns.first_step * dx.stride[3]}}}};
+    const View4<const float> w = from(operands.w, group * K, 0);
+    const View4<float> dx = from(operands.dx, n, group * C);
+    const std::array<Dim, 3> taps{K, rows.taps, columns.taps};
+    const Axis filter{taps, {w.stride[0], rows.tap_step * w.stride[2], columns.tap_step * w.stride[3]}};
+    const Axis pixels{{N, rows.count, columns.count},
+                      {dx.stride[0], rows.first_step * dx.stride[2], columns.first_step * dx.stride[3]}};
+    return {{&w(0, 0, rows.first_tap, columns.first_tap), plain_axis(C, w.stride[1]), filter},
+            {origin + group * K * channel, {taps, {channel, tap_h, tap_w}}, sliding},
+            {&dx(0, 0, rows.first, columns.first), plain_axis(C, dx.stride[1]), pixels}};
   }
 
  private:
+  struct WindowPair {
+    const Windows &rows, &columns;
+  };
+  WindowPair windows(Dim index) const {
+    const auto i = static_cast<std::size_t>(index);
+    return {windows_h_[i / windows_w_.size()], windows_w_[i % windows_w_.size()]};
+  }
+
   // Copies of up to 8 MB stay in the last-level cache until the products read them; one image is the least.
   static constexpr Dim kCopyFloats = Dim{2} << 20;
 
@@ -206,8 +217,10 @@ class Lowering {
     return {copy, extent, plain_strides(extent, channels_last() ? Layout::nhwc : Layout::nchw)};
   }
 
-  static View4<const float> shifted(View4<const float> tensor, Dim n) {
-    tensor.data += n * tensor.stride[0];
+  /// The tensor from these first two indices on.
+  template <class T>
+  static View4<T> from(View4<T> tensor, Dim a, Dim b) {
+    tensor.data = &tensor(a, b, 0, 0);
     return tensor;
   }
 

@@ -27,7 +27,7 @@ namespace {
 class GemmPlan final : public Plan {
  public:
   GemmPlan(const Problem& problem, Pass pass, int threads)
-      : lowering_(problem, pass), pass_(pass), groups_(problem.G), threads_(threads) {}
+      : lowering_(problem, pass, problem.N), pass_(pass), groups_(problem.G), threads_(threads) {}
 
   // | padded copy of a chunk of images | blocks of thread 0 | blocks of thread 1 | ...
   std::size_t workspace_bytes() const override {
@@ -47,8 +47,8 @@ class GemmPlan final : public Plan {
 #pragma omp for
         for (Dim row = 0; row < copy_rows; ++row) lowering_.copy_row(operands, chunk, row, copy);
         for (Dim index = 0; index < lowering_.products(); ++index) {
-          const Product first = lowering_.product(operands, chunk, 0, index, copy);
-          const gemm::Blocks blocks = gemm::blocks_for(first.M(), first.N(), groups_ * lowering_.products(), threads_);
+          const auto size = lowering_.size(chunk, index);
+          const gemm::Blocks blocks = gemm::blocks_for(size.M, size.N, groups_ * lowering_.products(), threads_);
 #pragma omp for schedule(dynamic) nowait
           for (Dim task = 0; task < groups_ * blocks.count(); ++task) {
             const Product product = lowering_.product(operands, chunk, task / blocks.count(), index, copy);
