@@ -23,8 +23,8 @@ int run(int argc, char** argv) {
   CLI::App app("convbwd: what there is to know about the implementations without timing them", "convbwd");
   app.require_subcommand(0, 1);
   app.footer(kFooter);
-  for (const auto add :
-       {commands::add_list, commands::add_layers, commands::add_explain, commands::add_apply, commands::add_peak})
+  for (const auto add : {commands::add_list, commands::add_layers, commands::add_explain, commands::add_apply,
+                         commands::add_check, commands::add_peak})
     add(app, invocation);
   try {
     app.parse(argc, argv);

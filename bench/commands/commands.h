@@ -19,6 +19,7 @@ void add_list(CLI::App& app, Invocation& invocation);
 void add_layers(CLI::App& app, Invocation& invocation);
 void add_explain(CLI::App& app, Invocation& invocation);
 void add_apply(CLI::App& app, Invocation& invocation);
+void add_check(CLI::App& app, Invocation& invocation);
 void add_peak(CLI::App& app, Invocation& invocation);
 
 }  // namespace convbwd::commands

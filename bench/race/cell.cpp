@@ -2,21 +2,18 @@
 #include "race/cell.h"
 
 #include <algorithm>
-#include <regex>
 
 #include "core/descriptor.h"
 #include "core/workload.h"
 #include "support/refuse.h"
+#include "support/selection.h"
 #include "support/workloads.h"
 
 namespace convbwd::race {
-namespace {
 
-bool wanted(const Options& options, std::string_view name, const std::string& full_title) {
-  return options.implementations.empty() ||
-         std::any_of(options.implementations.begin(), options.implementations.end(),
-                     [&](const std::string& word) { return word == name || word == full_title; });
-}
+using support::names_row;
+
+namespace {
 
 /// The row that stands for an implementation under a cap: the best that runs, or the instruction set asked for by name.
 const Implementation* representative(std::string_view name, const Cell& cell, const Options& options) {
@@ -76,7 +73,7 @@ std::vector<Entrant> entrants_of(const Cell& cell, const Options& options) {
   for (const Listed& entry : listed()) {
     if (!entry.rows) {
       const std::string full = std::string(entry.folder) + ":" + std::string(name(entry.isa));
-      if (wanted(options, entry.folder, full))
+      if (names_row(options.implementations, entry.folder, full))
         entrants.push_back({nullptr, full, "skip: not built: " + std::string(entry.not_built)});
       continue;
     }
@@ -85,7 +82,7 @@ std::vector<Entrant> entrants_of(const Cell& cell, const Options& options) {
       const std::string full = title(*row);
       const bool entered = std::any_of(entrants.begin(), entrants.end(),
                                        [&](const Entrant& other) { return other.row && other.row->name == row->name; });
-      if (!entered && wanted(options, row->name, full))
+      if (!entered && names_row(options.implementations, row->name, full))
         entrants.push_back({row, full, reason_against(*row, cell, options)});
     }
   }

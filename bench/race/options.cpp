@@ -7,11 +7,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
-#include <regex>
 
-#include "core/registry.h"
 #include "support/refuse.h"
-#include "support/threads.h"
+#include "support/selection.h"
 
 namespace convbwd::race {
 namespace {
@@ -21,72 +19,14 @@ constexpr const char* kFooter =
     "Exit codes: 0 good, 1 a contender computed something wrong, 2 usage, 3 nothing matched or supported,\n"
     "4 some rows failed, 130 interrupted.\n";
 
-/// "a,b,c" -> {a, b, c}
-std::vector<std::string> split(const std::string& list) {
-  std::vector<std::string> parts;
-  std::string part;
-  std::istringstream stream(list);
-  while (std::getline(stream, part, ','))
-    if (!part.empty()) parts.push_back(part);
-  return parts;
-}
-
-/// Each word of a comma-separated list through `named`, which says whether it knows the word.
-template <class T, class Named>
-std::vector<T> choices(const std::string& flag, const std::string& list, Named named) {
-  std::vector<T> chosen;
-  for (const std::string& word : split(list)) {
-    const std::optional<T> value = named(word);
-    if (!value) support::refuse("--" + flag + "=" + word + " is not known; see --help");
-    if (std::find(chosen.begin(), chosen.end(), *value) == chosen.end()) chosen.push_back(*value);
+std::vector<Cache> caches_of(const std::string& list) {
+  std::vector<Cache> caches;
+  for (const std::string& word : support::words_of(list)) {
+    if (word != "warm" && word != "cold") support::refuse("--cache=" + word + " is not one of warm, cold");
+    caches.push_back(word == "warm" ? Cache::warm : Cache::cold);
   }
-  if (chosen.empty()) support::refuse("--" + flag + " is empty");
-  return chosen;
-}
-
-template <class T>
-auto one_of(std::initializer_list<T> values) {
-  return [values = std::vector<T>(values)](const std::string& word) -> std::optional<T> {
-    for (T value : values)
-      if (name(value) == word) return value;
-    return std::nullopt;
-  };
-}
-
-std::vector<Isa> caps_of(const std::string& list) {
-  if (list == "best") return {best_isa()};
-  std::vector<Isa> runnable;
-  for (Isa isa : kIsas)
-    if (cpu_runs(isa)) runnable.push_back(isa);
-  std::reverse(runnable.begin(), runnable.end());  // a library's cap is fixed by the first cell: the highest
-  if (list == "all") return runnable;
-  auto caps = choices<Isa>("isa", list, [](const std::string& word) { return isa_named(word); });
-  for (Isa cap : caps)
-    if (!cpu_runs(cap))
-      support::refuse("--isa=" + std::string(name(cap)) + ": this CPU does not run it", support::kNotSupported);
-  return caps;
-}
-
-std::vector<int> threads_of(const std::string& list) {
-  const int usable = static_cast<int>(support::usable_cpus().size());
-  return choices<int>("threads", list, [usable](const std::string& word) -> std::optional<int> {
-    if (word == "all") return usable;
-    char* end = nullptr;
-    const long value = std::strtol(word.c_str(), &end, 10);
-    if (*end || value < 1 || value > 1024) return std::nullopt;
-    return static_cast<int>(value);
-  });
-}
-
-void check_implementations(const std::vector<std::string>& wanted) {
-  const auto known = implementations();
-  for (const std::string& word : wanted)
-    if (std::none_of(known.begin(), known.end(),
-                     [&](const Implementation* row) { return row->name == word || title(*row) == word; })) {
-      std::string names;
-      for (std::string_view one : implementation_names()) names += " " + std::string(one);
-      support::refuse("--impl=" + word + " is not built; there are:" + names);
-    }
+  if (caches.empty()) support::refuse("--cache is empty; it takes warm, cold");
+  return caches;
 }
 
 /// Google Benchmark's flags that we act on ourselves are taken out; defaults go in where the user gave none.
@@ -166,13 +106,12 @@ Options parse_options(int& argc, char**& argv) {
     benchmark::Initialize(&count, arguments);  // prints its own flags and exits
   }
 
-  options.implementations = split(implementations);
-  check_implementations(options.implementations);
-  options.caps = caps_of(isa);
-  options.passes = choices<Pass>("pass", pass, one_of({Pass::data, Pass::weights}));
-  options.layouts = choices<Layout>("layout", layout, one_of({Layout::native, Layout::nchw, Layout::nhwc}));
-  options.caches = choices<Cache>("cache", cache, one_of({Cache::warm, Cache::cold}));
-  options.threads = threads_of(threads);
+  options.implementations = support::implementations_of(implementations);
+  options.caps = support::isas_of(isa);
+  options.passes = support::passes_of(pass);
+  options.layouts = support::layouts_of(layout);
+  options.caches = caches_of(cache);
+  options.threads = support::threads_of(threads);
   for (const std::string& exclusion : excluded) {
     const auto equals = exclusion.find('=');
     if (equals == std::string::npos) support::refuse("--exclude=" + exclusion + " has no =reason");
