@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Made-up studies in the format of real ones, with times drawn around chosen medians, for the tests of the reports.
-
-`python tests/synthetic.py FOLDER` writes one to look at: an imaginary CPU, every kind of row and of trouble.
-"""
+"""Made-up studies in the format of real ones, with times drawn around chosen medians, for the tests of the reports."""
 
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PEAK, BANDWIDTH = 100.0, 20.0  # GFLOP/s and GB/s of one thread
 
@@ -48,9 +46,7 @@ class Row:
 
 @dataclass
 class Recipe:
-    layers: list[Layer] = field(
-        default_factory=lambda: [Layer("conv1"), Layer("conv2", count=3)]
-    )
+    layers: list[Layer] = field(default_factory=lambda: [Layer("conv1"), Layer("conv2", count=3)])
     rows: list[Row] = field(
         default_factory=lambda: [
             Row("naive", "baseline", 0.02),
@@ -71,9 +67,7 @@ class Recipe:
     drop: int = 0  # cells of the manifest that have no document
     seed: int = 1
     drift: float = 0.05
-    overrides: dict[tuple[str, str, str], Row] = field(
-        default_factory=dict
-    )  # (layer, pass, impl)
+    overrides: dict[tuple[str, str, str], Row] = field(default_factory=dict)  # (layer, pass, impl)
 
 
 def context(
@@ -164,7 +158,8 @@ def document(
     entries: list[dict[str, Any]] = []
     for usual in recipe.rows:
         row = recipe.overrides.get((layer.name, pass_, usual.impl), usual)
-        name = f"{pass_}/{recipe.workload}:{layer.name}/{row.impl}:{row.isa}/{layout}/{cache}/threads:{threads}/manual_time"
+        place = f"{layout}/{cache}/threads:{threads}/manual_time"
+        name = f"{pass_}/{recipe.workload}:{layer.name}/{row.impl}:{row.isa}/{place}"
         common = {"name": name, "run_name": name, "run_type": "iteration", "threads": 1}
         if row.error:
             entries.append(
@@ -181,13 +176,7 @@ def document(
         rounds = row.rounds or recipe.rounds
         rate = row.efficiency * PEAK * 1e9 * (threads if row.threaded else 1)
         for round_ in range(rounds):
-            seconds = (
-                2
-                * layer.macs
-                / rate
-                * drift[round_]
-                * np.exp(rng.normal(0, row.spread))
-            )
+            seconds = 2 * layer.macs / rate * drift[round_] * np.exp(rng.normal(0, row.spread))
             entries.append(
                 common
                 | {
@@ -252,18 +241,11 @@ def write(folder: Path, recipe: Recipe) -> Path:
                                 "threads": threads,
                                 "isa_cap": cap,
                             }
-                            made = document(
-                                recipe, layer, pass_, layout, cache, threads, cap
-                            )
-                            (folder / "cells" / f"{key}.json").write_text(
-                                json.dumps(made, indent=1)
-                            )
+                            made = document(recipe, layer, pass_, layout, cache, threads, cap)
+                            (folder / "cells" / f"{key}.json").write_text(json.dumps(made, indent=1))
     for cell in cells[len(cells) - recipe.drop :]:
         (folder / "cells" / f"{cell['key']}.json").unlink()
-    layers = [
-        {"name": layer.name, "problem": layer.descriptor, "count": layer.count}
-        for layer in recipe.layers
-    ]
+    layers = [{"name": layer.name, "problem": layer.descriptor, "count": layer.count} for layer in recipe.layers]
     manifest = {
         "schema": 1,
         "name": recipe.name,
@@ -276,118 +258,3 @@ def write(folder: Path, recipe: Recipe) -> Path:
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     return folder
-
-
-RESNET = [  # name, count, image, in, out, filter, stride
-    *(
-        ("conv1", 1, 224, 3, 64, 7, 2),
-        ("res2a_branch2a", 1, 56, 64, 64, 1, 1),
-        ("res2a_branch2b", 3, 56, 64, 64, 3, 1),
-    ),
-    *(
-        ("res2a_branch2c", 4, 56, 64, 256, 1, 1),
-        ("res2b_branch2a", 2, 56, 256, 64, 1, 1),
-    ),
-    *(
-        ("res3a_branch1", 1, 56, 256, 512, 1, 2),
-        ("res3a_branch2a", 1, 56, 256, 128, 1, 1),
-    ),
-    *(
-        ("res3a_branch2b", 1, 56, 128, 128, 3, 2),
-        ("res3a_branch2c", 4, 28, 128, 512, 1, 1),
-    ),
-    *(
-        ("res3b_branch2a", 3, 28, 512, 128, 1, 1),
-        ("res3b_branch2b", 3, 28, 128, 128, 3, 1),
-    ),
-    *(
-        ("res4a_branch1", 1, 28, 512, 1024, 1, 2),
-        ("res4a_branch2a", 1, 28, 512, 256, 1, 1),
-    ),
-    *(
-        ("res4a_branch2b", 1, 28, 256, 256, 3, 2),
-        ("res4a_branch2c", 6, 14, 256, 1024, 1, 1),
-    ),
-    *(
-        ("res4b_branch2a", 5, 14, 1024, 256, 1, 1),
-        ("res4b_branch2b", 5, 14, 256, 256, 3, 1),
-    ),
-    *(
-        ("res5a_branch1", 1, 14, 1024, 2048, 1, 2),
-        ("res5a_branch2a", 1, 14, 1024, 512, 1, 1),
-    ),
-    *(
-        ("res5a_branch2b", 1, 14, 512, 512, 3, 2),
-        ("res5a_branch2c", 3, 7, 512, 2048, 1, 1),
-    ),
-    *(
-        ("res5b_branch2a", 2, 7, 2048, 512, 1, 1),
-        ("res5b_branch2b", 2, 7, 512, 512, 3, 1),
-    ),
-]
-
-
-def showcase(batch: int = 8, rounds: int = 9, **others: Any) -> Recipe:
-    """As many layers and contenders as a study of ResNet-50 has."""
-    layers, overrides = [], {}
-    rng = np.random.default_rng(7)
-    rows = [
-        Row("naive", "baseline", 0.012, rounds=1, threaded=False),
-        Row("as_convolution", "baseline", 0.008, rounds=1, threaded=False),
-        Row("reordered", "avx512", 0.2, threaded=False),
-        Row("openmp", "avx512", 0.21),
-        Row("im2col_gemm", "avx512", 0.7, workspace=3e7, label="tile 14x32"),
-        Row("im2col_blas", "avx512", 0.62, workspace=3e7, label="OpenBLAS 0.3.21"),
-        Row("avx2", "avx2", 0.72, workspace=2e6),
-        Row("winograd_f2", "avx512", 1.15, workspace=5e7, error_ratio=0.2),
-        Row("onednn", "avx512", 0.88, label="brgconv:avx512_core"),
-    ]
-    for name, count, image, c, k, r, stride in RESNET:
-        out = image // stride
-        tensors = 4.0 * batch * (c * image**2 + k * out**2) + 4.0 * c * k * r * r
-        problem = f"mb{batch}ic{c}ih{image}oc{k}oh{out}kh{r}" + (
-            f"sh{stride}" if stride > 1 else ""
-        )
-        layers.append(
-            Layer(
-                name,
-                count,
-                1.0 * batch * c * k * out**2 * r * r,
-                tensors,
-                problem + (f"ph{r // 2}" if r > 1 else ""),
-            )
-        )
-        for pass_ in ("data", "weights"):
-            for row in rows:
-                varied = Row(
-                    **{
-                        **row.__dict__,
-                        "efficiency": row.efficiency
-                        * float(np.exp(rng.normal(0, 0.18))),
-                    }
-                )
-                if row.impl == "winograd_f2" and (r != 3 or stride != 1):
-                    varied.error = "skip: only 3x3, stride 1"
-                if row.impl == "as_convolution" and image > 100:
-                    varied.error = "skip: one execution is predicted to take 14.0 s, over its share of 5.0 s"
-                overrides[(name, pass_, row.impl)] = varied
-    overrides[
-        ("res3b_branch2b", "weights", "avx2")
-    ].error = "wrong: on whole numbers dw[3,1,0,2] is 17, not 18"
-    overrides[
-        ("res5a_branch1", "data", "im2col_blas")
-    ].error = "failed: crashed (SIGSEGV) while proving"
-    settings: dict[str, Any] = {
-        "workload": "resnet50",
-        "name": "showcase",
-        "layers": layers,
-        "rows": rows,
-        "overrides": overrides,
-    }
-    return Recipe(
-        **(settings | {"batch": batch, "rounds": rounds, "caps": ("avx512",)} | others)
-    )
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]), showcase())

@@ -13,16 +13,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from convbwd_study import stats
 from convbwd_study.machine import slug
 from convbwd_study.results import RACE, TIMED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import pandas as pd
     from numpy.typing import NDArray
 
     from convbwd_study.results import Study
+
+    Row = Mapping[str, Any]  # one line of `best` or `contenders`
 
 VENDOR = "onednn"
 # A row without a time stands for its implementation in this order: the worst news first.
@@ -136,11 +141,11 @@ class Analysis:
         measured = set(self.of(view)[RACE].itertuples(index=False, name=None))
         return rows[[race not in measured for race in rows[RACE].itertuples(index=False, name=None)]]
 
-    def samples(self, row: pd.Series) -> pd.Series:
+    def samples(self, row: Row) -> pd.Series:
         """Seconds per execution by round."""
         return self._samples[(row["key"], row["contender"])]
 
-    def ratio(self, a: pd.Series, b: pd.Series) -> stats.Ratio:
+    def ratio(self, a: Row, b: Row) -> stats.Ratio:
         """Time of a over time of b, two timed rows of one race: by rounds if they ran in the same cell. Rows of
         different cells (caps) are joined by the rows present in both, which tell how the machine had changed."""
         times_a, times_b = self.samples(a), self.samples(b)
@@ -172,7 +177,7 @@ class Analysis:
             draws |= {(key, name): row for name, row in zip(contenders, medians, strict=True)}
         return draws
 
-    def draws(self, row: pd.Series) -> NDArray[np.float64]:
+    def draws(self, row: Row) -> NDArray[np.float64]:
         """Bootstrap medians of a timed row, in step with those of its cell."""
         return self._draws[(row["key"], row["contender"])]
 

@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from convbwd_study import stats
-from convbwd_study.analysis import VENDOR, Analysis, View, timed
+from convbwd_study.analysis import VENDOR, Analysis, View
 from convbwd_study.plan import PASSES
+from convbwd_study.results import TIMED
 from convbwd_study.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    from convbwd_study.analysis import Row
 
 BEST = "best of each layer"
 BEST_WITHOUT_VENDOR = f"best of each layer, {VENDOR} aside"
@@ -44,55 +48,68 @@ VENDOR_COLUMNS = [
 
 def winners(analysis: Analysis, view: View) -> pd.DataFrame:
     """One row a race. `result`: `clear`, the winner is faster than every rival; `tie`, it is not slower than those in
-    `close`, within 2 %; `open`, too few or too scattered rounds to tell from those in `close`; `alone`; or `none`. `margin`: time
-    of the runner-up over the winner's.
+    `close`, within 2 %; `open`, too few or too scattered rounds to tell from those in `close`; `alone`; or `none`.
+    `margin`: time of the runner-up over the winner's.
 
     A clear winner has passed the test against every rival, so many rivals make the claim harder, never easier.
     """
     found = []
-    for race, rows in analysis.of(view).groupby("race", sort=False):
-        running = timed(rows).sort_values("seconds", kind="stable")
-        first = rows.iloc[0] if running.empty else running.iloc[0]
+    for race, (first, running) in _races(analysis, view).items():
         row = {column: first[column] for column in ("pass", "count", "layer_rank", "noisy", "n")}
         row |= {"race": race, "layer": first["label_of_layer"], "result": "none", "close": [], "margin": stats.NAN}
-        if not running.empty:
-            row |= {column: first[column] for column in ("impl", "isa", "seconds", "gflops", "peak_fraction")}
-            rivals = [running.iloc[i] for i in range(1, len(running))]
-            verdicts = {rival["impl"]: analysis.ratio(first, rival).verdict for rival in rivals}
+        if running:
+            best, *rivals = running
+            row |= {column: best[column] for column in ("impl", "isa", "seconds", "gflops", "peak_fraction", "n")}
+            verdicts = {rival["impl"]: analysis.ratio(best, rival).verdict for rival in rivals}
             close = [name for name, verdict in verdicts.items() if verdict != "faster"]
             undecided = any(verdicts[name] == "not enough data" for name in close)
-            row |= {"close": close, "result": "open" if undecided else "tie" if close else "clear"}
+            row |= {
+                "close": close,
+                "result": "open" if undecided else "tie" if close else "clear" if rivals else "alone",
+            }
             if rivals:
-                lead = analysis.ratio(rivals[0], first).estimate
+                lead = analysis.ratio(rivals[0], best).estimate
                 row |= {"runner_up": rivals[0]["impl"], "margin": lead.value, "lo": lead.lo, "hi": lead.hi}
-            else:
-                row["result"] = "alone"
         found.append(row)
     table = pd.DataFrame(found, columns=WINNER_COLUMNS)
     return table.sort_values(["layer_rank", "race"], kind="stable").reset_index(drop=True)
 
 
+def _races(analysis: Analysis, view: View) -> dict[int, tuple[Row, list[Row]]]:
+    """For each race any row of it, which tells the layer, and the rows that have a time, fastest first."""
+    races: dict[int, tuple[Row, list[Row]]] = {}
+    for row in analysis.of(view).to_dict("records"):
+        _, running = races.setdefault(row["race"], (row, []))
+        if row["status"] in TIMED:
+            running.append(row)
+    for _, running in races.values():
+        running.sort(key=lambda row: float(row["seconds"]))
+    return races
+
+
 def against_vendor(analysis: Analysis, view: View) -> pd.DataFrame:
     """How many times faster than the vendor library each row is, with its interval; empty where that has no time."""
     found = []
-    for race, rows in analysis.of(view).groupby("race", sort=False):
-        reference = timed(rows[rows["impl"] == VENDOR])
-        for _, row in rows[rows["impl"] != VENDOR].iterrows():
-            entry = {column: row[column] for column in ("pass", "layer_rank", "impl", "n", "status", "reason")}
-            entry |= {"race": race, "layer": row["label_of_layer"], "verdict": ""}
-            if len(reference) and np.isfinite(row["seconds"]):
-                ratio = analysis.ratio(row, reference.iloc[0])
-                speedup = ratio.estimate.inverse()
-                entry |= {"speedup": speedup.value, "lo": speedup.lo, "hi": speedup.hi, "verdict": ratio.verdict}
-            found.append(entry)
+    running = {race: rows for race, (_, rows) in _races(analysis, view).items()}
+    for row in analysis.of(view).to_dict("records"):
+        if row["impl"] == VENDOR:
+            continue
+        entry = {column: row[column] for column in ("race", "pass", "layer_rank", "impl", "n", "status", "reason")}
+        entry |= {"layer": row["label_of_layer"], "verdict": ""}
+        reference = next((other for other in running[row["race"]] if other["impl"] == VENDOR), None)
+        if reference and row["status"] in TIMED:
+            ratio = analysis.ratio(row, reference)
+            speedup = ratio.estimate.inverse()
+            entry |= {"speedup": speedup.value, "lo": speedup.lo, "hi": speedup.hi, "verdict": ratio.verdict}
+        found.append(entry)
     return pd.DataFrame(found, columns=VENDOR_COLUMNS)
 
 
 @dataclass(frozen=True)
 class Total:
     """Backward time of a whole network with one implementation. `missing`: layer passes without a time, which are not
-    in the sum; `single`: those timed once; `speedup`: vendor's time over this one's, over the `shared` layer passes that
-    both have (`of` in all)."""
+    in the sum; `single`: those timed once; `speedup`: vendor's time over this one's, over the `shared` layer passes
+    that both have (`of` in all)."""
 
     name: str
     first_layer: bool  # whether the data gradient of the network's first layer is in it
@@ -111,40 +128,28 @@ class _Term:
 
     weight: int
     pass_: str
-    row: pd.Series | None
+    row: Row | None
 
 
 def totals(analysis: Analysis, view: View, first_layer: bool = True) -> list[Total]:
     """Each implementation's, the best of each layer's, and the latter's without the vendor library. Fewest missing
     layers first, then fastest."""
-    rows = analysis.of(view)
-    races = [(race, group) for race, group in rows.groupby("race", sort=False)]
-    absent = analysis.absent(view)
-    choices: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-        BEST: lambda group: group,
-        BEST_WITHOUT_VENDOR: lambda group: group[group["impl"] != VENDOR],
-    }
-    for name in dict.fromkeys(rows["impl"]):
-        choices[name] = lambda group, name=name: group[group["impl"] == name]
+    races = _races(analysis, view)
+    names = [name for name in analysis.implementations if name in set(analysis.of(view)["impl"])]
     first = first_of(analysis, view)
+    choices: dict[str, Callable[[str], bool]] = {BEST: lambda _: True, BEST_WITHOUT_VENDOR: lambda impl: impl != VENDOR}
+    choices |= {name: partial(str.__eq__, name) for name in names}
 
-    def terms(choose: Callable[[pd.DataFrame], pd.DataFrame]) -> list[_Term]:
-        found = []
-        for _, group in races:
-            running = timed(choose(group)).sort_values("seconds", kind="stable")
-            weight, pass_ = int(group.iloc[0]["count"]), str(group.iloc[0]["pass"])
-            if not first_layer and pass_ == "data" and group.iloc[0]["layer"] == first:
-                weight -= 1
-            found.append(_Term(weight, pass_, None if running.empty else running.iloc[0]))
-        unmeasured = [
-            _Term(
-                int(row["count"]) - (not first_layer and row["pass"] == "data" and row["layer"] == first),
-                row["pass"],
-                None,
-            )
-            for _, row in absent.iterrows()
+    def term(place: Row, row: Row | None) -> _Term:
+        unneeded = not first_layer and place["pass"] == "data" and place["layer"] == first
+        return _Term(int(place["count"]) - unneeded, str(place["pass"]), row)
+
+    def terms(choose: Callable[[str], bool]) -> list[_Term]:
+        measured = [
+            term(place, next((row for row in running if choose(row["impl"])), None))
+            for place, running in races.values()
         ]
-        return found + unmeasured
+        return measured + [term(place, None) for place in analysis.absent(view).to_dict("records")]
 
     vendor = terms(choices[VENDOR]) if VENDOR in choices else []
     if not vendor or len(choices) == 3:
@@ -179,7 +184,7 @@ def _total(analysis: Analysis, name: str, first_layer: bool, terms: list[_Term],
         seconds=_estimate(value, draws, present),
         by_pass={pass_: _sum(analysis, [term for term in present if term.pass_ == pass_])[0] for pass_ in PASSES},
         missing=len(needed) - len(present),
-        single=sum(term.row["n"] == 1 for term in present if term.row is not None),
+        single=sum(1 for term in present if term.row is not None and term.row["n"] == 1),
         speedup=speedup,
         shared=len(pairs),
         of=len(needed),

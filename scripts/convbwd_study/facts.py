@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from convbwd_study import words
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from convbwd_study.results import Study
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -80,7 +80,9 @@ def machine(study: Study) -> dict[str, list[Fact]]:
     """Everything known, in groups; what no cell says is left out."""
     groups = {
         group: [
-            Fact(title, fact(study, key), len(values(study, key)) > 1) for key, title in keys.items() if values(study, key)
+            Fact(title, fact(study, key), len(values(study, key)) > 1)
+            for key, title in keys.items()
+            if values(study, key)
         ]
         for group, keys in GROUPS.items()
     }
@@ -136,7 +138,9 @@ def warnings(study: Study) -> list[str]:
     if noisy:
         found.append(f"{noisy} of {len(study.cells)} cells are noisy: the machine changed while they ran.")
     if study.stale:
-        found.append(f"{words.counted(study.stale, 'document')} of earlier builds or options lie in the folder, not used here.")
+        found.append(
+            f"{words.counted(study.stale, 'document')} of earlier builds or options lie in the folder, not used here."
+        )
     if unlisted := int((~study.cells["listed"]).sum()):
         found.append(f"{words.counted(unlisted, 'cell')} in the folder that the manifest does not list; included.")
     return found

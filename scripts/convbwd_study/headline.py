@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from convbwd_study.results import Study
     from convbwd_study.scene import Scene
 
+
 def of_view(scene: Scene) -> list[str]:
     """Winners of each pass, then the network, then what cannot be relied on."""
     return [*_winners(scene), *_network(scene), *_trouble(scene)]
+
 
 def of_study(study: Study, scenes: list[Scene]) -> str:
     """One paragraph for the terminal: the first view's findings, and how many more there are."""
@@ -29,14 +31,17 @@ def of_study(study: Study, scenes: list[Scene]) -> str:
         parts.append(incomplete)
     return " ".join(parts)
 
+
 def cpu_of(study: Study) -> str:
     return next((facts["cpu_model"] for facts in study.facts.values() if facts.get("cpu_model")), "unknown CPU")
+
 
 def completeness(study: Study) -> str:
     if study.missing.empty:
         return ""
     cells = words.counted(len(study.missing), "cell is", "cells are")
     return f"The study is incomplete: of {study.planned} {cells} missing; `run` on the same folder goes on."
+
 
 def _winners(scene: Scene) -> list[str]:
     sentences = []
@@ -58,8 +63,10 @@ def _winners(scene: Scene) -> list[str]:
         sentences.append(f"{PASS_TITLES[str(pass_)].capitalize()}: {sentence}.")
     return sentences
 
+
 def _named(totals: list[Total], name: str) -> Total | None:
     return next((total for total in totals if total.name == name), None)
+
 
 def compared(speedup: Estimate) -> str:
     """`1.11 times as fast as onednn (1.10–1.12)`, or that the two are level."""
@@ -71,6 +78,7 @@ def compared(speedup: Estimate) -> str:
     number, _, bounds_text = words.times_with_interval(speedup).partition("× ")
     return f"{number.rstrip('×')} times as fast as {VENDOR} {bounds_text or '(no interval: too few rounds)'}"
 
+
 def _network(scene: Scene) -> list[str]:
     best, reduced = (_named(scene.totals[first], answers.BEST) for first in (True, False))
     if best is None or not best.seconds.value > 0:
@@ -81,7 +89,11 @@ def _network(scene: Scene) -> list[str]:
     taking = f"With the best of each layer {whole} takes {words.duration(best.seconds.value)}"
     if best.speedup is None:
         single = next((t for t in scene.totals[True] if t.name in scene.names and not t.missing), None)
-        alone = f"; the best single implementation, {single.name}, takes {words.duration(single.seconds.value)}" if single else ""
+        alone = (
+            f"; the best single implementation, {single.name}, takes {words.duration(single.seconds.value)}"
+            if single
+            else ""
+        )
         return [f"{taking}{alone}."]
     shared = "" if best.shared == best.of else f" over the {best.shared} of {best.of} layer passes both have a time for"
     sentence = f"{taking}, {compared(best.speedup)}{shared}"
@@ -94,6 +106,7 @@ def _network(scene: Scene) -> list[str]:
             sentence += f" over {aside.shared} of {aside.of} layer passes"
     return [sentence + "."]
 
+
 def _trouble(scene: Scene) -> list[str]:
     counts = scene.rows["status"].value_counts()
     sentences = []
@@ -101,7 +114,6 @@ def _trouble(scene: Scene) -> list[str]:
         if count := int(counts.get(status, 0)):
             sentences.append(f"{words.counted(count, 'row')} {text.replace('was', 'were') if count > 1 else text}.")
     if noisy := int((scene.rows.drop_duplicates("key")["noisy"] != "").sum()):
-        sentences.append(f"{words.counted(noisy, 'cell')} ran while the machine changed, and {'is' if noisy == 1 else 'are'} marked noisy.")
+        marked = "is" if noisy == 1 else "are"
+        sentences.append(f"{words.counted(noisy, 'cell')} ran while the machine changed, and {marked} marked noisy.")
     return sentences
-
-__all__ = ["NAN", "completeness", "cpu_of", "of_study", "of_view"]

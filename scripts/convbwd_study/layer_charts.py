@@ -84,7 +84,13 @@ def winner_map(scene: Scene) -> Figure:
     gaps, rows = alt.Scale(paddingInner=0.02, paddingOuter=0), alt.Scale(paddingInner=0.14, paddingOuter=0)
     tips = ["layer", "gradient", "impl", "isa", "result", "runner_up", "close", "n"]
     base = alt.Chart(data).encode(
-        x=alt.X("gradient:N", title=None, sort=list(PASS_TITLES.values()), axis=alt.Axis(orient="top", labelAngle=0), scale=gaps),
+        x=alt.X(
+            "gradient:N",
+            title=None,
+            sort=list(PASS_TITLES.values()),
+            axis=alt.Axis(orient="top", labelAngle=0),
+            scale=gaps,
+        ),
         y=alt.Y("layer:N", title=None, sort=order, axis=alt.Axis(labelLimit=180), scale=rows),
     )
     cells = base.mark_rect(cornerRadius=3).encode(
@@ -110,7 +116,9 @@ def vendor_map(scene: Scene) -> Figure:
     data = scene.vendor.copy()
     data["gradient"] = data["pass"].map(PASS_TITLES)
     data["text"] = [
-        words.significant(row.speedup, 2 if row.speedup < 0.1 else 3) if np.isfinite(row.speedup) else TROUBLE.get(row.status, "")
+        words.significant(row.speedup, 2 if row.speedup < 0.1 else 3)
+        if np.isfinite(row.speedup)
+        else TROUBLE.get(row.status, "")
         for row in data.itertuples()
     ]
     here = [name for name in scene.names if name in set(data["impl"])]
@@ -133,8 +141,8 @@ def vendor_map(scene: Scene) -> Figure:
     return Figure(
         "vendor",
         f"How many times faster than {VENDOR}",
-        f"Above 1 (blue) the implementation beats {VENDOR} on that layer, below 1 (orange) it loses; the ratio is taken "
-        "within rounds, so disturbances of the machine cancel. · skipped, ! failed, ✗ wrong.",
+        f"Above 1 (blue) the implementation beats {VENDOR} on that layer, below 1 (orange) it loses; the ratio is "
+        "taken within rounds, so disturbances of the machine cancel. · skipped, ! failed, ✗ wrong.",
         facet,
         data.drop(columns=["race", "layer_rank"]),
     )

@@ -38,7 +38,8 @@ def table_of(totals: Sequence[answers.Total]) -> pd.DataFrame:
 def label(total: answers.Total) -> str:
     """`1.31 s · 1.11× onednn`, or what is missing."""
     if total.missing:
-        return f"{words.duration(total.seconds.value)} + {words.counted(total.missing, 'layer pass', 'layer passes')} missing"
+        gap = words.counted(total.missing, "layer pass", "layer passes")
+        return f"{words.duration(total.seconds.value)} + {gap} missing"
     against = f" · {words.times(total.speedup.value)} {VENDOR}" if total.speedup else ""
     return words.duration(total.seconds.value) + against
 
@@ -67,9 +68,7 @@ def network(scene: Scene) -> Figure:
         x=x,
         color=colour,
         fill=alt.condition("datum.first_layer", colour, alt.value("transparent")),
-        shape=alt.Shape(
-            "complete:N", legend=None, scale=alt.Scale(domain=[True, False], range=["circle", "diamond"])
-        ),
+        shape=alt.Shape("complete:N", legend=None, scale=alt.Scale(domain=[True, False], range=["circle", "diamond"])),
         tooltip=[
             *("impl", "sum_of", "missing", "single", "shared"),
             *(alt.Tooltip(f"{field}:Q", format=".2f") for field in ("ms", "lo_ms", "hi_ms")),
@@ -80,9 +79,9 @@ def network(scene: Scene) -> Figure:
     return Figure(
         "network",
         "The whole network's backward pass",
-        "Medians of all layers, both passes, times how often each layer occurs. Filled: everything; open: without the data "
-        "gradient of the first layer, which training does not need. Left is better. Pale diamonds are sums over some of the "
-        "layers only, because the others have no time, and cannot be compared with the rest.",
+        "Medians of all layers, both passes, times how often each layer occurs. Filled: everything; open: without the "
+        "data gradient of the first layer, which training does not need. Left is better. Pale diamonds are sums over "
+        "some of the layers only, because the others have no time, and cannot be compared with the rest.",
         (whiskers + points + text).properties(width=560, height=alt.Step(28)),
         data.drop(columns=["ms", "lo_ms", "hi_ms", "complete", "text"]),
     )

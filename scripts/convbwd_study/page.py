@@ -33,14 +33,18 @@ TEMPLATES = Path(__file__).with_name("templates")
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
 @cache
 def _library() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
-    bundle: str = vl_convert.javascript_bundle()
+    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     return re.sub(r"</(script)", r"<\\/\1", bundle, flags=re.IGNORECASE)
 
 
@@ -48,15 +52,21 @@ def render(template: str, implementations: list[str], **values: Any) -> str:
     """A whole page. Its policy names the two scripts by their hashes, so no other could run, and allows no address, so
     nothing is fetched."""
     scripts = [_library(), (TEMPLATES / "page.js").read_text(encoding="utf-8")]
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in scripts
+    )
     policy = f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
-    return _environment().get_template(template).render(
-        policy=policy,
-        scripts=[Markup(text) for text in scripts],  # ours: no text of a study is in them
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        configs=theme.CONFIGS,
-        colours=theme.colours(implementations),
-        **values,
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=policy,
+            scripts=[Markup(text) for text in scripts],  # ours: no text of a study is in them
+            style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+            configs=theme.CONFIGS,
+            colours=theme.colours(implementations),
+            **values,
+        )
     )
 
 

@@ -21,14 +21,20 @@ def roofline(scene: Scene) -> Figure:
         low = min(low, peak / bandwidth / 4)
     knots = np.geomspace(low, high, 60)
     roof = pd.DataFrame({"intensity": knots, "gflops": np.minimum(peak, bandwidth * knots)}).dropna()
-    x = alt.X("intensity:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False), title="FLOP per byte of the tensors")
+    x = alt.X(
+        "intensity:Q", scale=alt.Scale(type="log", domain=[low, high], nice=False), title="FLOP per byte of the tensors"
+    )
     y = alt.Y("gflops:Q", scale=alt.Scale(type="log"), title="effective GFLOP/s")
-    points = alt.Chart().mark_point(filled=True, size=42, opacity=0.8).encode(
-        x=x,
-        y=y,
-        color=scene.colour(),
-        shape=scene.shape(),
-        tooltip=["layer", "impl", "isa", "time", "n", alt.Tooltip("gflops:Q", format=".1f")],
+    points = (
+        alt.Chart()
+        .mark_point(filled=True, size=42, opacity=0.8)
+        .encode(
+            x=x,
+            y=y,
+            color=scene.colour(),
+            shape=scene.shape(),
+            tooltip=["layer", "impl", "isa", "time", "n", alt.Tooltip("gflops:Q", format=".1f")],
+        )
     )
     line = alt.Chart(roof).mark_line(style="roof").encode(x="intensity:Q", y="gflops:Q")
     chart = alt.layer(points, line, data=data).properties(width=400, height=280)
@@ -37,7 +43,8 @@ def roofline(scene: Scene) -> Figure:
         "Where the limit is: arithmetic or memory",
         f"Each point is a layer. Points cannot lie above the line for long: its slope is the measured bandwidth "
         f"({bandwidth:.1f} GB/s), its flat part the measured FMA peak ({peak:.0f} GFLOP/s). Left of the bend memory "
-        "limits, right of it arithmetic. Above it lie layers that fit in the caches, and Winograd, which multiplies less.",
+        "limits, right of it arithmetic. Above it lie layers that fit in the caches, and Winograd, which "
+        "multiplies less.",
         chart.facet(column=scene.by_pass()),
         data,
     )
@@ -46,21 +53,23 @@ def roofline(scene: Scene) -> Figure:
 def accuracy(scene: Scene) -> Figure:
     data = scene.points(["error_ratio", "peak_fraction"])
     data["error"] = data["error_ratio"].clip(lower=SMALLEST_ERROR)
-    chart = alt.Chart(data).mark_point(filled=True, size=42, opacity=0.8).encode(
-        x=alt.X("error:Q", scale=alt.Scale(type="log"), title="worst error ÷ allowed error"),
-        y=alt.Y("peak_fraction:Q", axis=alt.Axis(format=".0%"), title="of measured peak"),
-        color=scene.colour(),
-        shape=scene.shape(),
-        tooltip=["layer", "impl", "time", alt.Tooltip("error_ratio:Q", format=".2g")],
+    chart = (
+        alt.Chart(data)
+        .mark_point(filled=True, size=42, opacity=0.8)
+        .encode(
+            x=alt.X("error:Q", scale=alt.Scale(type="log"), title="worst error ÷ allowed error"),
+            y=alt.Y("peak_fraction:Q", axis=alt.Axis(format=".0%"), title="of measured peak"),
+            color=scene.colour(),
+            shape=scene.shape(),
+            tooltip=["layer", "impl", "time", alt.Tooltip("error_ratio:Q", format=".2g")],
+        )
     )
     return Figure(
         "accuracy",
         "Speed against accuracy",
         "Fast is up, accurate is left. 1 on the axis is the error that is allowed; every row shown stayed below it. "
         f"Errors under {SMALLEST_ERROR:g} of what is allowed are drawn there.",
-        chart.properties(width=400, height=240).facet(
-            column=scene.by_pass()
-        ),
+        chart.properties(width=400, height=240).facet(column=scene.by_pass()),
         data.drop(columns="error"),
     )
 
@@ -69,11 +78,15 @@ def workspace(scene: Scene) -> Figure:
     data = scene.points(["workspace_bytes"])
     data["mib"] = data["workspace_bytes"] / 2**20
     here = [name for name in scene.names if name in set(data["impl"])]
-    chart = alt.Chart(data).mark_tick(thickness=2, opacity=0.75).encode(
-        x=alt.X("mib:Q", scale=alt.Scale(type="symlog", constant=0.1), title="scratch memory, MiB"),
-        y=alt.Y("impl:N", sort=here, title=None),
-        color=scene.colour(legend=False),
-        tooltip=["layer", "gradient", "impl", alt.Tooltip("mib:Q", format=".2f")],
+    chart = (
+        alt.Chart(data)
+        .mark_tick(thickness=2, opacity=0.75)
+        .encode(
+            x=alt.X("mib:Q", scale=alt.Scale(type="symlog", constant=0.1), title="scratch memory, MiB"),
+            y=alt.Y("impl:N", sort=here, title=None),
+            color=scene.colour(legend=False),
+            tooltip=["layer", "gradient", "impl", alt.Tooltip("mib:Q", format=".2f")],
+        )
     )
     return Figure(
         "workspace",
@@ -92,19 +105,21 @@ def isa_ladder(scene: Scene, rows: pd.DataFrame) -> Figure:
     middle = data.groupby(["impl", "isa", "gradient"], sort=False)["gflops"].median().reset_index()
     isas = [isa for isa in ("neon", "baseline", "avx2", "avx512") if isa in set(data["isa"])]
     order = [*isas, *sorted(set(data["isa"]) - set(isas))]
-    chart = alt.Chart(middle).mark_line(point=True).encode(
-        x=alt.X("isa:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("gflops:Q", title="effective GFLOP/s, median of layers"),
-        color=scene.colour(),
-        tooltip=["impl", "isa", alt.Tooltip("gflops:Q", format=".1f")],
+    chart = (
+        alt.Chart(middle)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("isa:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("gflops:Q", title="effective GFLOP/s, median of layers"),
+            color=scene.colour(),
+            tooltip=["impl", "isa", alt.Tooltip("gflops:Q", format=".1f")],
+        )
     )
     return Figure(
         "isa",
         "What the instruction set brings",
-        "The same implementation compiled for, or held to, each instruction set; elsewhere in this report its fastest row "
-        "stands for it.",
-        chart.properties(width=300, height=240).facet(
-            column=scene.by_pass()
-        ),
+        "The same implementation compiled for, or held to, each instruction set; elsewhere in this report its fastest "
+        "row stands for it.",
+        chart.properties(width=300, height=240).facet(column=scene.by_pass()),
         data,
     )

@@ -9,26 +9,12 @@ from typing import TYPE_CHECKING
 from convbwd_study import charts, facts, headline, page, results, summary, tables, words
 from convbwd_study.analysis import VENDOR, Analysis
 from convbwd_study.scene import Scene
-from convbwd_study.stats import APART, MIN_ROUNDS
+from convbwd_study.stats import APART, MIN_EFFECT, MIN_ROUNDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from convbwd_study.scene import Figure
-
-GLOSSARY = [
-    ("data gradient, dx; weight gradient, dw", "The two halves of a convolution's backward pass: the gradient of its input and of its filter."),
-    ("effective GFLOP/s", "2 × the multiply-adds of the definition (taps inside the image) ÷ time: the same count for every algorithm, so one that multiplies less may pass the peak."),
-    ("measured peak", "The fused multiply-adds per second this machine reached at this number of threads, measured before and after each cell; the higher of the two."),
-    ("round", "One shuffled pass over all contenders of a cell. Ratios are taken within rounds, so slow changes of the machine cancel."),
-    ("interval", f"95 % interval of the median, by order statistics; of the network, from resampled rounds. Fewer than {MIN_ROUNDS} rounds have none."),
-    ("faster, tie", f"Faster: the whole interval of the ratio lies beyond 2 %. Tie: all of it lies within 2 %. Otherwise not enough data. With fewer than {MIN_ROUNDS} rounds only samples that are all {APART - 1:.0%} apart count."),
-    ("n = 1", "One run took so long that the run that proved it right is its only measurement."),
-    ("native, nchw, nhwc", "The implementation's own packed layout, with packing outside the clock; or plain tensors, with all conversions inside it."),
-    ("warm, cold", "Repeated on the same tensors; or with the tensors evicted from the caches before each run, as in a training step."),
-    ("noisy", "The machine's peak or bandwidth differed before and after the cell, twice in a row."),
-    (VENDOR, "Intel's oneDNN, the vendor library everything is held against."),
-]
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,8 @@ def write_report(study_dir: Path) -> ReportResult:
         census=census(analysis),
         trouble=trouble,
         facts=facts.machine(study),
-        glossary=GLOSSARY,
+        statistics={"rounds": MIN_ROUNDS, "apart": f"{APART - 1:.0%}", "effect": f"{MIN_EFFECT - 1:.0%}"},
+        vendor=VENDOR,
     )
     page.write_figures(study_dir / "figures", [*(item for view in pages for item in view.figures), *overview])
     page.write_table(study_dir / "results.csv", tables.results(analysis))

@@ -185,7 +185,14 @@ def _add_entries(
             continue  # Google Benchmark's own aggregates
         impl, isa = _contender(entry, cell)
         contender = f"{impl}:{isa}"
-        row = {"key": key, "contender": contender, "impl": impl, "isa": isa, "reason": "", "label": ""}
+        row: dict[str, object] = {
+            "key": key,
+            "contender": contender,
+            "impl": impl,
+            "isa": isa,
+            "reason": "",
+            "label": "",
+        }
         if entry.flag("error_occurred"):
             message = entry.text("error_message")
             prefix = next((start for start in STATUS_OF_PREFIX if message.startswith(start)), None)
@@ -202,8 +209,8 @@ def _add_entries(
         if contender in found and found[contender]["status"] not in TIMED:
             entry.refuse("name", f"{contender} has a time beside an error entry")
         if contender not in found:
-            counters = {name: entry.number(name) if name in entry else float("nan") for name in COUNTERS}
-            found[contender] = row | {"status": "timed", "label": entry.text("label", default="")} | counters
+            found[contender] = row | {"status": "timed", "label": entry.text("label", default="")}
+            found[contender] |= {name: entry.number(name) for name in COUNTERS if name in entry}
         rounds[contender] += 1
         unit = entry.text("time_unit", allowed=tuple(SECONDS))
         seconds = entry.number("real_time") * SECONDS[unit]
@@ -220,10 +227,10 @@ def _add_entries(
                 "iterations": entry.whole("iterations", default=1),
             }
         )
-    for contender, row in found.items():
-        row["n"] = rounds[contender]
-        if row["n"] == 1:
-            row["status"] = "once"
+    for contender, made in found.items():
+        made["n"] = rounds[contender]
+        if rounds[contender] == 1:
+            made["status"] = "once"
     rows.extend(found.values())
 
 

@@ -49,12 +49,22 @@ def markdown(
             if figure.slug == "winners":
                 lines += [*table(view.winners), "", plain(view.winners.note), ""]
     for name, figure in overview:
-        lines += [f"## {plain(figure.title)}", "", f"![{plain(figure.title)}](figures/{name}.svg)", "", plain(figure.caption), ""]
+        lines += [
+            f"## {plain(figure.title)}",
+            "",
+            f"![{plain(figure.title)}](figures/{name}.svg)",
+            "",
+            plain(figure.caption),
+            "",
+        ]
     lines += ["## What has no time, or a doubtful one", "", plain(census), ""]
     for data in trouble:
         lines += [f"### {plain(data.title)}", "", *table(data), ""]
     lines += ["## Machine, build and conditions", "", "| | |", "|---|---|"]
     for group in facts.machine(study).values():
-        lines += [f"| {plain(fact.name)} | {plain(fact.value)}{' (differs between cells)' if fact.varies else ''} |" for fact in group]
+        lines += [
+            f"| {plain(fact.name)} | {plain(fact.value)}{' (differs between cells)' if fact.varies else ''} |"
+            for fact in group
+        ]
     lines += ["", "All numbers: [results.csv](results.csv), with the command that measures each row again.", ""]
     return "\n".join(lines)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from convbwd_study import words
 from convbwd_study.analysis import VENDOR
@@ -16,6 +15,8 @@ from convbwd_study.stats import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from convbwd_study.analysis import Analysis
     from convbwd_study.scene import Scene
@@ -81,8 +82,9 @@ def totals(scene: Scene) -> Table:
         rows.append(cells)
     columns = ["implementation", "backward time", "without first dx", "all dx", "all dw", f"× {VENDOR}", "timed once"]
     note = (
-        "Times are sums of medians, weighted by how often a layer occurs, with 95 % intervals where every row ran in enough "
-        "rounds. “+ n missing”: layer passes without a time, which are not in the sum. Ratios are over the layer passes both have."
+        "Times are sums of medians, weighted by how often a layer occurs, with 95 % intervals where every row ran in "
+        "enough rounds. “+ n missing”: layer passes without a time, which are not in the sum. Ratios are over the "
+        "layer passes both have."
     )
     return Table("Backward time of the whole network", columns, rows, note)
 
@@ -139,7 +141,18 @@ def everything(scene: Scene) -> Table:
                 Cell(words.reproduce(row), code=True),
             ]
         )
-    columns = ["layer", "pass", "implementation", "time", "rounds", "GFLOP/s", "of peak", f"× {VENDOR}", "GB/s", "workspace"]
+    columns = [
+        "layer",
+        "pass",
+        "implementation",
+        "time",
+        "rounds",
+        "GFLOP/s",
+        "of peak",
+        f"× {VENDOR}",
+        "GB/s",
+        "workspace",
+    ]
     return Table("All rows", [*columns, "error ÷ allowed", "remarks", "what ran", "measure it again"], rows)
 
 
@@ -149,8 +162,10 @@ def trouble(analysis: Analysis) -> list[Table]:
     for status, title in (("wrong", "Wrong: computed something else than the definition"), ("failed", "Failed")):
         bad = analysis.contenders[analysis.contenders["status"] == status]
         lines = [
-            [Cell(row["label_of_layer"]), Cell(row["pass"]), Cell(row["contender"], impl=row["impl"]), Cell(row["reason"])]
-            + [Cell(words.reproduce(row), code=True)]
+            [
+                *(Cell(row["label_of_layer"]), Cell(row["pass"]), Cell(row["contender"], impl=row["impl"])),
+                *(Cell(row["reason"]), Cell(words.reproduce(row), code=True)),
+            ]
             for row in bad.to_dict("records")
         ]
         if lines:
@@ -158,11 +173,17 @@ def trouble(analysis: Analysis) -> list[Table]:
     skipped = rows[rows["status"] == "skipped"]
     if len(skipped):
         lines = _grouped(skipped.assign(reason=skipped["reason"].str.replace(r"\d+(\.\d+)? s\b", "… s", regex=True)))
-        found.append(Table(f"Skipped, for a stated reason ({len(skipped)})", ["implementation", "reason", "rows", "layers"], lines))
+        found.append(
+            Table(
+                f"Skipped, for a stated reason ({len(skipped)})", ["implementation", "reason", "rows", "layers"], lines
+            )
+        )
     once = rows[rows["status"] == "once"]
     if len(once):
         why = once.assign(reason=np.where(once["n"] == 1, "one run took so long that it is the only measurement", ""))
-        found.append(Table(f"Timed once, n = 1 ({len(once)})", ["implementation", "reason", "rows", "layers"], _grouped(why)))
+        found.append(
+            Table(f"Timed once, n = 1 ({len(once)})", ["implementation", "reason", "rows", "layers"], _grouped(why))
+        )
     noisy = analysis.study.cells[analysis.study.cells["noisy"] != ""]
     if len(noisy):
         columns = ["workload", "layer", "pass", "threads", "layout", "cache", "noisy"]

@@ -6,12 +6,14 @@ Charts name no colour of text, rules or paper themselves but styles ("ink", "pea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from convbwd_study.analysis import VENDOR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Neighbours differ in lightness as well as in hue, so that they stay apart without colour vision; all are readable on
 # white and on near-black. The vendor library, which everything is held against, is grey.
@@ -50,7 +52,14 @@ def config(dark: bool) -> dict[str, Any]:
         "background": "transparent" if dark else paper,
         "font": FONT,
         "view": {"stroke": None},
-        "axis": {**text, "gridColor": line, "domainColor": line, "tickColor": line, "labelFontSize": 11, "titleFontSize": 11},
+        "axis": {
+            **text,
+            "gridColor": line,
+            "domainColor": line,
+            "tickColor": line,
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+        },
         "legend": {**text, "title": None, "labelColor": ink, "labelFontSize": 12, "symbolSize": 110, "labelLimit": 260},
         "header": {**text, "labelColor": ink, "labelFontSize": 13, "labelFontWeight": "bold"},
         "title": {"font": FONT, "color": ink, "fontSize": 14, "anchor": "start"},

@@ -96,9 +96,9 @@ def enumerated(items: list[str]) -> str:
 
 def markdown(text: object) -> str:
     """Plain text inside a line or a table cell of Markdown."""
-    plain = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    plain = re.sub(r"([\\`*_\[\]()|#~!$@])", lambda found: f"&#{ord(found[0])};", plain)
-    return re.sub(r"\s+", " ", re.sub(r"(https?|www)([:.])", lambda found: f"{found[1]}&#{ord(found[2])};", plain))
+    line = re.sub(r"\s+", " ", str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = re.sub(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)|^[-+#=]", lambda found: "\\" + found[0], line)
+    return re.sub(r"(https?|www)([:.])", lambda found: f"{found[1]}&#{ord(found[2])};", line)  # no links of its own
 
 
 def spreadsheet(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A made-up study with the layers of ResNet-50 and rows of every kind. `python tests/showcase.py FOLDER` writes it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from synthetic import Layer, Recipe, Row, write
+
+RESNET = [  # name, count, image, in, out, filter, stride
+    *(
+        ("conv1", 1, 224, 3, 64, 7, 2),
+        ("res2a_branch2a", 1, 56, 64, 64, 1, 1),
+        ("res2a_branch2b", 3, 56, 64, 64, 3, 1),
+    ),
+    *(
+        ("res2a_branch2c", 4, 56, 64, 256, 1, 1),
+        ("res2b_branch2a", 2, 56, 256, 64, 1, 1),
+    ),
+    *(
+        ("res3a_branch1", 1, 56, 256, 512, 1, 2),
+        ("res3a_branch2a", 1, 56, 256, 128, 1, 1),
+    ),
+    *(
+        ("res3a_branch2b", 1, 56, 128, 128, 3, 2),
+        ("res3a_branch2c", 4, 28, 128, 512, 1, 1),
+    ),
+    *(
+        ("res3b_branch2a", 3, 28, 512, 128, 1, 1),
+        ("res3b_branch2b", 3, 28, 128, 128, 3, 1),
+    ),
+    *(
+        ("res4a_branch1", 1, 28, 512, 1024, 1, 2),
+        ("res4a_branch2a", 1, 28, 512, 256, 1, 1),
+    ),
+    *(
+        ("res4a_branch2b", 1, 28, 256, 256, 3, 2),
+        ("res4a_branch2c", 6, 14, 256, 1024, 1, 1),
+    ),
+    *(
+        ("res4b_branch2a", 5, 14, 1024, 256, 1, 1),
+        ("res4b_branch2b", 5, 14, 256, 256, 3, 1),
+    ),
+    *(
+        ("res5a_branch1", 1, 14, 1024, 2048, 1, 2),
+        ("res5a_branch2a", 1, 14, 1024, 512, 1, 1),
+    ),
+    *(
+        ("res5a_branch2b", 1, 14, 512, 512, 3, 2),
+        ("res5a_branch2c", 3, 7, 512, 2048, 1, 1),
+    ),
+    *(
+        ("res5b_branch2a", 2, 7, 2048, 512, 1, 1),
+        ("res5b_branch2b", 2, 7, 512, 512, 3, 1),
+    ),
+]
+
+
+def showcase(batch: int = 8, rounds: int = 9, **others: Any) -> Recipe:
+    """As many layers and contenders as a study of ResNet-50 has."""
+    layers, overrides = [], {}
+    rng = np.random.default_rng(7)
+    rows = [
+        Row("naive", "baseline", 0.012, rounds=1, threaded=False),
+        Row("as_convolution", "baseline", 0.008, rounds=1, threaded=False),
+        Row("reordered", "avx512", 0.2, threaded=False),
+        Row("openmp", "avx512", 0.21),
+        Row("im2col_gemm", "avx512", 0.7, workspace=3e7, label="tile 14x32"),
+        Row("im2col_blas", "avx512", 0.62, workspace=3e7, label="OpenBLAS 0.3.21"),
+        Row("avx2", "avx2", 0.72, workspace=2e6),
+        Row("winograd_f2", "avx512", 1.15, workspace=5e7, error_ratio=0.2),
+        Row("onednn", "avx512", 0.88, label="brgconv:avx512_core"),
+    ]
+    for name, count, image, c, k, r, stride in RESNET:
+        out = image // stride
+        tensors = 4.0 * batch * (c * image**2 + k * out**2) + 4.0 * c * k * r * r
+        problem = f"mb{batch}ic{c}ih{image}oc{k}oh{out}kh{r}" + (f"sh{stride}" if stride > 1 else "")
+        layers.append(
+            Layer(
+                name,
+                count,
+                1.0 * batch * c * k * out**2 * r * r,
+                tensors,
+                problem + (f"ph{r // 2}" if r > 1 else ""),
+            )
+        )
+        for pass_ in ("data", "weights"):
+            for row in rows:
+                varied = Row(
+                    **{
+                        **row.__dict__,
+                        "efficiency": row.efficiency * float(np.exp(rng.normal(0, 0.18))),
+                    }
+                )
+                if row.impl == "winograd_f2" and (r != 3 or stride != 1):
+                    varied.error = "skip: only 3x3, stride 1"
+                if row.impl == "as_convolution" and image > 100:
+                    varied.error = "skip: one execution is predicted to take 14.0 s, over its share of 5.0 s"
+                overrides[(name, pass_, row.impl)] = varied
+    overrides[("res3b_branch2b", "weights", "avx2")].error = "wrong: on whole numbers dw[3,1,0,2] is 17, not 18"
+    overrides[("res5a_branch1", "data", "im2col_blas")].error = "failed: crashed (SIGSEGV) while proving"
+    settings: dict[str, Any] = {
+        "workload": "resnet50",
+        "name": "showcase",
+        "layers": layers,
+        "rows": rows,
+        "overrides": overrides,
+    }
+    return Recipe(**(settings | {"batch": batch, "rounds": rounds, "caps": ("avx512",)} | others))
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), showcase())
