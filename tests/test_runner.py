@@ -343,7 +343,15 @@ def test_help_documents_the_exit_codes(command: list[str]) -> None:
     result = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     text = " ".join(result.output.split())
-    for code in ("0 good", "1 a contender", "2 usage", "3 nothing matched", "4 some rows", "130 interrupted"):
+    for code in (
+        "0 good",
+        "1 a contender",
+        "2 usage",
+        "3 nothing matched",
+        "4 some rows",
+        "5 set-up",
+        "130 interrupted",
+    ):
         assert code in text
 
 
@@ -586,6 +594,8 @@ def test_without_a_command_the_default_study_and_its_report(
     assert second.output.splitlines()[-1] == str(folder / "report.html")
     assert "avx2 wins" not in second.output
     assert len(report) == 1
+    os.utime(folder / "manifest.json")
+    assert "avx2 wins" in CliRunner().invoke(cli.app, []).output, "a report older than its study is drawn again"
     third = CliRunner().invoke(cli.app, ["report", str(folder)])
     assert third.output.splitlines() == ["avx2 wins", str(folder / "report.html")]
 
@@ -658,6 +668,17 @@ def test_without_a_budget_resnet50_takes_five_minutes() -> None:
 def test_a_budget_too_small_costs_one_round_a_cell() -> None:
     spent, _ = simulated(1, cells_of(*[10.0] * 20), lambda _: 0.1)
     assert spent == pytest.approx(20 * 0.6, rel=0.05)
+
+
+def test_late_cells_keep_rows_that_early_ones_had() -> None:
+    cells, clock = cells_of(*[10.0] * 10), Clock()
+    budget = Budget(60, cells, cells, clock)
+    early = budget.share(cells[0])
+    clock.now += 1000
+    budget.finished(cells[0], 1000, early)
+    late = budget.share(cells[1])
+    assert late.timing == 0
+    assert late.row == pytest.approx(early.row / 2)
 
 
 def test_larger_cells_get_more() -> None:
@@ -766,6 +787,54 @@ def test_an_event_stream_names_who_was_running(tmp_path: Path) -> None:
         stream.flush()
         steps.news()
         assert steps.open_step is None
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs scripts/study in a tree whose set-up, build and Python only say how they were called."""
+    root = tmp_path / "a tree"
+    for program, text in {
+        "scripts/bootstrap": "exit ${BOOTSTRAP:-0}",
+        "bin/cmake": 'echo "cmake $*" in "$(basename "$PWD")" >&2; exit ${CMAKE:-0}',
+        ".venv/bin/python": 'echo "python in $(basename "$PWD"):"; printf "<%s>" "$PYTHONPATH" "$@"; exit ${PYTHON:-0}',
+    }.items():
+        file = root / program
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+    (root / "scripts" / "study").write_bytes((SCRIPTS / "study").read_bytes())
+    (tmp_path / "elsewhere").mkdir()
+
+    def run(*arguments: str, **codes: int) -> subprocess.CompletedProcess[str]:
+        path = f"{root / 'bin'}:{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path} | {name: str(code) for name, code in codes.items()}
+        command = ["bash", root / "scripts" / "study", *arguments]
+        where = tmp_path / "elsewhere"
+        return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_command_builds_and_hands_its_arguments_on(shell: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = shell("run", "--out", "my $(study)")
+    assert done.stderr.splitlines() == ["cmake --preset release in a tree", "cmake --build --preset release in a tree"]
+    assert done.stdout.startswith("python in elsewhere:")
+    assert done.stdout.endswith("/a tree/scripts><-m><convbwd_study><run><--out><my $(study)>")
+    assert "cmake" in shell().stderr
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "list", "--help"])
+def test_what_measures_nothing_builds_nothing(
+    shell: Callable[..., subprocess.CompletedProcess[str]], command: str
+) -> None:
+    assert "cmake" not in shell(command).stderr
+
+
+@pytest.mark.parametrize("part, code, told", [("BOOTSTRAP", 5, 5), ("CMAKE", 1, 5), ("PYTHON", 130, 130)])
+def test_the_command_ends_as_its_parts_do(
+    shell: Callable[..., subprocess.CompletedProcess[str]], part: str, code: int, told: int
+) -> None:
+    assert shell("run", **{part: code}).returncode == told, "1 would say that a contender was wrong"
 
 
 def test_a_workload_is_known_by_its_layers() -> None:

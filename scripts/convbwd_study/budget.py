@@ -35,9 +35,10 @@ class Budget:
     - The share pays for everything: planning, proof and one execution of slow rows first, rounds of timing with the
       rest. What comes before the rounds is predicted from finished cells, by weight; before the first, as half.
     - A row whose one execution is predicted over a third of the share is skipped with that reason: slow rows come in
-      threes at most (the definition, its literal relatives), and together fill the share.
+      threes at most (the definition, its literal relatives), and together fill the share. Where earlier cells
+      overspent, this limit falls to half of the plan and no further: late layers keep the rows that early ones have.
     - The budget is a plan, not an axe: each cell keeps one round, whatever was spent. A study exceeds its budget by
-      about one round of its remaining cells and the timeouts of rows that hang, not more.
+      what its remaining cells need for proof and one round, and by the timeouts of rows that hang, not more.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class Budget:
         whole = total or SECONDS_A_CELL * len(cells)
         self._clock = clock
         self._start = clock()
-        self._end = self._start + whole * self._weight_left() / sum(self._weights.values())
+        self._planned = whole / sum(self._weights.values())  # seconds for a weight of one
+        self._end = self._start + self._planned * self._weight_left()
         self._last_finish = self._start
         self._weight_done = self._spent = 0.0
         self._before_rounds = 0.0  # seconds, over finished cells
@@ -65,7 +67,9 @@ class Budget:
         before_rounds = share / 2
         if self._weight_done:
             before_rounds = self._before_rounds / self._weight_done * self._weights[cell.key]
-        return Share(timing=max(0.0, share - before_rounds), row=max(LEAST_ROW_SECONDS, share / SLOW_ROWS))
+        least = self._planned * self._weights[cell.key] / 2
+        row = max(LEAST_ROW_SECONDS, max(share, least) / SLOW_ROWS)
+        return Share(timing=max(0.0, share - before_rounds), row=row)
 
     def finished(self, cell: Cell, seconds: float, share: Share) -> None:
         self._left.discard(cell.key)

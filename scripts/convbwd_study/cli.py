@@ -20,7 +20,7 @@ from convbwd_study.machine import cpu_facts, cpu_slug, slug
 from convbwd_study.plan import CACHES, LAYOUTS, PASSES, Options, comma_list, make_plan, thread_list
 from convbwd_study.progress import progress_on
 from convbwd_study.runner import run_study, tally_of
-from convbwd_study.study import check_is_study, opened, progress_of
+from convbwd_study.study import changed, check_is_study, opened, progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ STUDIES = ROOT / "reports" / "studies"
 PUBLISHED = ROOT / "reports" / "published"
 
 EXIT_CODES = """Exit codes: 0 good, 1 a contender computed something wrong, 2 usage, 3 nothing matched or supported,
-4 some rows or cells failed, 130 interrupted (the same command goes on)."""
+4 some rows or cells failed, 5 set-up incomplete, 130 interrupted (the same command goes on)."""
 
 app = typer.Typer(
     help="Races implementations of convolution's backward pass and reports which is fastest where. "
@@ -44,7 +44,7 @@ app = typer.Typer(
     add_completion=False,
 )
 _out = Console(soft_wrap=True, highlight=False, markup=False)
-_err = Console(stderr=True, highlight=False, markup=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 _debug = False
 
 
@@ -60,12 +60,9 @@ def main(
     with _one_line_errors():
         options = Options(batch=DEFAULT_BATCH)
         folder = default_folder(options)
-        tally, ran = _run(Build(), options, folder, timeout=None, again="scripts/study")
-        report = folder / "report.html"
-        if ran or not report.exists():
-            _report(folder)
-        else:
-            _out.print(report)
+        tally = _run(Build(), options, folder, timeout=None, again="scripts/study")
+        if tally.timed:
+            _report(folder, anew=False)
         raise typer.Exit(tally.exit_code)
 
 
@@ -107,7 +104,7 @@ def run(
             budget=seconds_of(budget) if budget is not None else None,
         )
         folder = out or default_folder(options)
-        tally, _ = _run(Build(build), options, folder, timeout, again=shlex.join(["scripts/study", *sys.argv[1:]]))
+        tally = _run(Build(build), options, folder, timeout, again=shlex.join(["scripts/study", *sys.argv[1:]]))
         _out.print(f"{folder}: {shlex.join(['scripts/study', 'report', str(folder)])} draws the report")
         raise typer.Exit(tally.exit_code)
 
@@ -177,8 +174,8 @@ def _source(name: str) -> str:
     return str(Path(name).resolve()) if not shipped and Path(name).is_file() else name
 
 
-def _run(build: Build, options: Options, folder: Path, timeout: float | None, again: str) -> tuple[Tally, bool]:
-    """Runs what is not there yet; says what came out, and whether there was anything to run."""
+def _run(build: Build, options: Options, folder: Path, timeout: float | None, again: str) -> Tally:
+    """Runs what is not there yet, and says what came out."""
     plan = make_plan(build, options)
     for workload in plan.workloads:
         for reason in workload.skipped:
@@ -206,10 +203,15 @@ def _run(build: Build, options: Options, folder: Path, timeout: float | None, ag
         _err.print(line)
     if len(troubles) > MOST_LINES:
         _err.print(f"... and {len(troubles) - MOST_LINES} more")
-    return tally, bool(remaining)
+    return tally
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, anew: bool = True) -> None:
+    """Draws the report and says its headline; or only where it is, if it is of what the folder holds now."""
+    report = folder / "report.html"
+    if not anew and report.exists() and report.stat().st_mtime_ns >= changed(folder):
+        _out.print(report)
+        return
     from convbwd_study.report import write_report
 
     result = write_report(folder)
@@ -239,7 +241,7 @@ def _complain(error: StudyError) -> NoReturn:
     if _debug:
         _err.print_exception()
     line = " ".join(str(error).split())
-    _err.print(f"scripts/study: {line}", soft_wrap=True)
+    _err.print(f"scripts/study: {line}")
     raise typer.Exit(error.exit_code)
 
 

@@ -148,6 +148,11 @@ def progress_of(path: Path) -> tuple[int, int]:
     return sum((path / "cells" / f"{cell['key']}.json").exists() for cell in cells), len(cells)
 
 
+def changed(path: Path) -> int:
+    """When the study at `path` last changed, in nanoseconds of its files' time."""
+    return max(file.stat().st_mtime_ns for file in (path / MANIFEST, *path.glob("cells/*.json")))
+
+
 def write_whole(file: Path, content: bytes) -> None:
     """Writes under a temporary name, syncs, renames: the file is there whole, or as it was before."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
