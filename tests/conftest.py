@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the programs under test are: CONVBWD_BUILD, otherwise build/release."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def build_folder() -> Path:
+    return Path(os.environ.get("CONVBWD_BUILD", ROOT / "build" / "release")).resolve()
+
+
+def program(name: str) -> Path:
+    path = build_folder() / "bench" / name
+    if not path.is_file():
+        pytest.exit(f"{path} is not there: build first, or set CONVBWD_BUILD to the build folder", returncode=2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def convbwd() -> Path:
+    """The command-line tool."""
+    return program("convbwd")
+
+
+@pytest.fixture(scope="session")
+def convbwd_bench() -> Path:
+    """The benchmark."""
+    return program("convbwd_bench")
