@@ -100,7 +100,9 @@ INSTANTIATE_TEST_SUITE_P(, Implementations, testing::ValuesIn(cases()), test_nam
 TEST(Registry, EveryFolderHasItsLineAndEveryLineItsRows) {
   for (const Listed& entry : listed()) {
     EXPECT_NE(entry.rows == nullptr, entry.not_built.empty()) << entry.folder;
-    if (entry.rows) EXPECT_GT(entry.rows->count, 0u) << entry.folder;
+    if (entry.rows) {
+      EXPECT_GT(entry.rows->count, 0u) << entry.folder;
+    }
   }
   for (const auto& folder : std::filesystem::directory_iterator(CONVBWD_IMPLS_DIR)) {
     if (!folder.is_directory() || folder.path().filename() == "core") continue;

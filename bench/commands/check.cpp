@@ -7,7 +7,6 @@
 #include <memory>
 
 #include "commands/commands.h"
-#include "core/descriptor.h"
 #include "core/proof.h"
 #include "core/registry.h"
 #include "support/refuse.h"
@@ -33,17 +32,8 @@ struct NamedProblem {
 
 std::vector<NamedProblem> problems_of(const Arguments& arguments) {
   std::vector<NamedProblem> problems;
-  for (const std::string& text : arguments.problems) {
-    const Descriptor descriptor = parse_descriptor(text);
-    if (!descriptor) support::refuse("--problem: " + descriptor.error);
-    problems.push_back({to_string(descriptor.problem), descriptor.problem});
-  }
-  for (const std::string& name : arguments.workloads) {
-    const Workload workload = support::workload_or_exit(name);
+  for (const Workload& workload : support::workloads_or_exit(arguments.workloads, arguments.problems, arguments.batch))
     for (const Layer& layer : workload.layers) problems.push_back({workload.name + ":" + layer.name, layer.problem});
-  }
-  for (NamedProblem& named : problems)
-    if (arguments.batch) named.problem.N = arguments.batch;
   if (problems.empty()) support::refuse("name a --problem or a --workload", support::kNotSupported);
   return problems;
 }

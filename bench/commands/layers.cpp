@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "commands/commands.h"
 #include "core/descriptor.h"
+#include "support/refuse.h"
 #include "support/workloads.h"
 
 namespace convbwd::commands {
@@ -45,13 +47,27 @@ void print_table(const Workload& workload) {
 }  // namespace
 
 void add_layers(CLI::App& app, Invocation&) {
+  struct Arguments {
+    std::string workload, problem;
+    Dim batch = 0;
+    bool json = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("layers", "what a workload holds, as it is understood");
-  const CLI::Option* workload =
-      command->add_option("--workload")->description("shipped workload, or a file of descriptors")->required();
-  const CLI::Option* json = command->add_flag("--json")->description("for programs");
+  CLI::Option* workload = command->add_option("--workload", arguments->workload, "shipped, or a file of descriptors");
+  CLI::Option* problem = command->add_option("--problem", arguments->problem, "one layer as a descriptor");
+  workload->excludes(problem);
+  command->add_option("--batch", arguments->batch, "replaces the batch of every layer")->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--json", arguments->json, "for programs");
   command->callback([=] {
-    const Workload read = support::workload_or_exit(workload->as<std::string>());
-    json->count() ? print_json(read) : print_table(read);
+    if (!*workload && !*problem) support::refuse("layers needs --workload or --problem");
+    const auto list = [](const CLI::Option* option, const std::string& value) {
+      return *option ? std::vector<std::string>{value} : std::vector<std::string>{};
+    };
+    const Workload read = support::workloads_or_exit(list(workload, arguments->workload),
+                                                     list(problem, arguments->problem), arguments->batch)
+                              .front();
+    arguments->json ? print_json(read) : print_table(read);
   });
 }
 

@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include "core/descriptor.h"
-#include "core/workload.h"
-#include "support/refuse.h"
 #include "support/selection.h"
 #include "support/workloads.h"
 
@@ -42,29 +39,19 @@ std::string reason_against(const Implementation& row, const Cell& cell, const Op
 
 std::vector<Cell> cells_of(const Options& options) {
   std::vector<Cell> cells;
-  const auto add = [&](const std::string& workload, const std::string& layer, Dim count, Problem problem) {
-    if (!options.layers.empty() &&
-        std::find(options.layers.begin(), options.layers.end(), layer) == options.layers.end())
-      return;
-    if (options.batch) problem.N = options.batch;
-    if (const std::string fault = fault_of(problem); !fault.empty())
-      support::refuse(workload + ":" + layer + ": " + fault);
-    for (Pass pass : options.passes)
-      for (Layout layout : options.layouts)
-        for (Cache cache : options.caches)
-          for (int threads : options.threads)
-            for (Isa cap : options.caps)
-              cells.push_back({workload, layer, count, problem, pass, layout, cache, threads, cap});
-  };
-  for (const std::string& name : options.workloads) {
-    const Workload workload = support::workload_or_exit(name);
-    for (const Layer& layer : workload.layers) add(workload.name, layer.name, layer.count, layer.problem);
-  }
-  for (const std::string& text : options.problems) {
-    const Descriptor parsed = parse_descriptor(text);
-    if (!parsed) support::refuse("--problem: " + parsed.error);
-    add("problem", escaped(to_string(parsed.problem)), 1, parsed.problem);
-  }
+  for (const Workload& workload : support::workloads_or_exit(options.workloads, options.problems, options.batch))
+    for (const Layer& layer : workload.layers) {
+      if (!options.layers.empty() &&
+          std::find(options.layers.begin(), options.layers.end(), layer.name) == options.layers.end())
+        continue;
+      for (Pass pass : options.passes)
+        for (Layout layout : options.layouts)
+          for (Cache cache : options.caches)
+            for (int threads : options.threads)
+              for (Isa cap : options.caps)
+                cells.push_back(
+                    {workload.name, layer.name, layer.count, layer.problem, pass, layout, cache, threads, cap});
+    }
   return cells;
 }
 

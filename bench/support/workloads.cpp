@@ -41,4 +41,25 @@ Workload workload_or_exit(const std::string& name_or_file) {
   refuse(complaint);
 }
 
+std::vector<Workload> workloads_or_exit(const std::vector<std::string>& names_or_files,
+                                        const std::vector<std::string>& descriptors, Dim batch) {
+  std::vector<Workload> workloads;
+  for (const std::string& name : names_or_files) workloads.push_back(workload_or_exit(name));
+  Workload bare{.name = "problem"};
+  for (const std::string& text : descriptors) {
+    const Descriptor descriptor = parse_descriptor(text);
+    if (!descriptor) refuse("--problem: " + descriptor.error);
+    bare.layers.push_back({.problem = descriptor.problem});
+  }
+  if (!bare.layers.empty()) workloads.push_back(bare);
+  for (Workload& workload : workloads)
+    for (Layer& layer : workload.layers) {
+      if (batch) layer.problem.N = batch;
+      if (layer.name.empty()) layer.name = escaped(to_string(layer.problem));
+      if (const std::string fault = fault_of(layer.problem); !fault.empty())
+        refuse(workload.name + ":" + layer.name + ": " + fault);
+    }
+  return workloads;
+}
+
 }  // namespace convbwd::support
