@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <type_traits>
-#include <utility>
-
 #include "core/problem.h"
 
 namespace convbwd::avx2 {
@@ -17,30 +14,19 @@ constexpr Dim vectors(Dim channels) { return ceil_div(channels, kLanes); }
 /// [begin, end), empty where begin >= end.
 struct Range {
   Dim begin, end;
-  Dim size() const { return end - begin; }
-  bool empty() const { return begin >= end; }
+  Dim size() const { return end > begin ? end - begin : 0; }
 };
 
-/// `total` things in `count` runs whose lengths differ by one at most: run i is [begin(i), begin(i + 1)). Tiles are cut
-/// like this because 14 columns take 14 steps as 5 + 5 + 4, but more as 6 + 6 + 2: a tile of two has too few
-/// independent sums to hide the latency of an FMA.
+/// `total` things in `count` parts whose sizes differ by one at most. Tiles are cut like this because 14 columns take
+/// 14 steps as 4 + 4 + 3 + 3, but more as 4 + 4 + 4 + 2: a tile of two has too few sums to hide the latency of an FMA.
 struct Parts {
   Dim total, count;
   Dim begin(Dim i) const { return total * i / count; }
   Range part(Dim i) const { return {begin(i), begin(i + 1)}; }
+  Dim largest() const { return ceil_div(total, count); }
   Dim part_of(Dim thing) const { return ((thing + 1) * count - 1) / total; }
 };
 constexpr Parts parts_of_at_most(Dim most, Dim total) { return {total, ceil_div(total, most)}; }
-
-/// body(0), ..., body(kCount - 1), with numbers the compiler knows: arrays that are indexed by them alone live in
-/// registers. (With plain loops and unroll pragmas gcc 12 unrolls too late and keeps the accumulators on the stack.)
-template <Dim kCount, class Body>
-[[gnu::always_inline]] inline void unroll(const Body& body) {
-  [&]<Dim... kIndex>(std::integer_sequence<Dim, kIndex...>) __attribute__((always_inline)) {
-    (body(std::integral_constant<Dim, kIndex>{}), ...);
-  }
-  (std::make_integer_sequence<Dim, kCount>{});
-}
 
 /// A dense, unpadded 1x1 layer does not know where its rows end. Joins as many rows as give at most 128 columns, which
 /// leaves fewer and fuller tiles; any other problem is returned as it is.

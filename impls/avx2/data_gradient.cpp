@@ -5,13 +5,13 @@
 // A stride makes phases (phases.h), each a convolution of stride 1 with a part of the filter; what follows is done for
 // every phase. The nest, from the outside in, and where its data live:
 //
-//   a band of rows of an image   its dy is copied once, with zeros left and right, and stays in L2
-//     a few blocks of 8 filters    with 16 channels and all taps: the slab of w, which stays in L1 for the whole band
-//       a row, a tile of 6 positions x 16 channels: twelve sums in registers over the slab (data_tile.h)
+//   a band of rows of an image     its dy is copied once, with zeros left and right, and stays in L2
+//     a few blocks of 8 filters      with 24 channels and all taps: the slab of w, which stays in L1 for the whole band
+//       a row, a tile of 4 positions   x 24 channels: twelve sums in registers over the slab (data_tile.h)
 //
 // Taps above and below the image are cut from the sums, so only those to its left and right are multiplied by zeros.
-// Memory: a band of dy a thread. Precision: a dx is a sum of slab sums, of no more than kSlabBytes / 64 terms each.
-// The nest is that of Goto and van de Geijn's GEMM (ACM TOMS 34, 2008), without its im2col.
+// Memory: a band of dy a thread. Precision: a dx is a sum of slab sums, of some hundred terms each.
+// The nest is that of Goto and van de Geijn's matrix product (ACM TOMS 34, 2008), without lowering anything to one.
 #include "avx2/data_gradient.h"
 
 #include <omp.h>
@@ -27,22 +27,22 @@
 namespace convbwd::avx2 {
 namespace {
 
-// 4 blocks of 8 filters x 9 taps x 16 channels = 18 KB; with three rows of dy for the same filters it fills an L1
-// of 32.
+// 2 blocks of 8 filters x 9 taps x 24 channels = 14 KB, which leaves an L1 of 32 room for three rows of dy for the same
+// filters. Any value from 14 to 28 is as good; with 10 there is but one block, and 3 % go into adding sums to dx.
 constexpr Dim kSlabBytes = 20 << 10;
-// Half of the smallest L2 in use (256 KB on old Xeons, 512 KB to 2 MB on all others).
+// Fits the smallest L2 in use (256 KB on old Xeons, 512 KB to 2 MB elsewhere) beside a few slabs.
 constexpr Dim kBandBytes = 192 << 10;
-// A slab comes from L2 or L3 at 64 bytes for as many cycles as the band has positions.
+// A slab comes from L2 or L3, 96 bytes for 1.5 cycles of FMAs at every position of the band.
 constexpr Dim kLeastPositions = 64;
 
-constexpr Dim kBlockChannels = kTileVectors * kLanes;
+using Tiles = std::array<DataTile, tile_positions(1)>;  // by positions - 1
 
-template <Dim kVectors, Dim... kIndex>
-constexpr auto tiles(std::integer_sequence<Dim, kIndex...>) {
-  return std::array<DataTile, sizeof...(kIndex)>{data_tile<kVectors, kIndex + 1>...};
+template <int kVectors>
+constexpr Tiles tiles_of() {
+  return []<int... kIndex>(std::integer_sequence<int, kIndex...>) { return Tiles{data_tile<kVectors, kIndex + 1>...}; }
+  (std::make_integer_sequence<int, int{tile_positions(kVectors)}>{});
 }
-constexpr auto kPairTiles = tiles<2>(std::make_integer_sequence<Dim, tile_positions(2)>{});
-constexpr auto kLoneTiles = tiles<1>(std::make_integer_sequence<Dim, tile_positions(1)>{});
+constexpr std::array kTiles{tiles_of<1>(), tiles_of<2>(), tiles_of<3>()};  // by vectors - 1
 
 class DataGradient final : public Plan {
  public:
@@ -60,23 +60,22 @@ class DataGradient final : public Plan {
   std::string resolved() const override;
 
  private:
-  /// What one thread does at a time: rows [begin, end) of every phase, some of the group's blocks of channels.
+  /// What one thread does at a time: rows of every phase, the outputs they read, some blocks of the group's channels.
   struct Item {
     Dim n, group;
-    Range rows, channel_blocks;
+    Range rows, outputs, channel_blocks;
   };
-  /// A phase of rows crossed with one of columns; its filters lie at `w` in the packed tensor of a group.
-  struct Area {
+  /// The image positions of one phase of rows and one of columns. Their filters begin at `w` in those of a group.
+  struct Lattice {
     Phase row, column;
     Dim w;
     Dim taps() const { return row.taps * column.taps; }
   };
   void pack_filters(View4<const float> w, float* packed) const;
-  Range outputs_read(Range rows) const;
-  void copy_band(const Item& item, Range outputs, const float* dy, float* panel) const;
-  void area(const Item& item, const Area& area, Range outputs, const float* panel, const float* w, float* dx) const;
-  void rows(const Item& item, const Area& area, Range outputs, DataSum sum, Dim vectors_of_c, const float* dy,
-            const float* w, DataTarget target) const;
+  void copy_band(const Item& item, const float* dy, float* panel) const;
+  void sum_lattice(const Item& item, const Lattice& lattice, const float* panel, const float* w, float* dx) const;
+  void sum_rows(const Item& item, const Lattice& lattice, DataSum sum, Dim vectors_of_c, const float* dy,
+                const float* w, DataTarget target) const;
 
   /// Floats from a slab's block of filters to the next one, and from a block of channels to the next.
   static Dim filter_block(Dim taps, Dim vectors_of_c) { return taps * kLanes * vectors_of_c * kLanes; }
@@ -84,7 +83,7 @@ class DataGradient final : public Plan {
   Problem problem_;
   int threads_;
   Dim c_vectors_, k_vectors_;  // of one group
-  std::vector<Area> areas_;
+  std::vector<Lattice> lattices_;
   Dim w_floats_ = 0;             // of one group
   Range columns_{0, 0};          // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
   Dim lowest_ = 0, beyond_ = 0;  // rows i of the phases read rows of dy in [i + lowest, i + beyond)
@@ -103,10 +102,10 @@ DataGradient::DataGradient(const Problem& problem, int threads)
   bool first = true;
   for (const Phase& row : row_phases)
     for (const Phase& column : column_phases) {
-      areas_.push_back({row, column, w_floats_});
-      const Area& area = areas_.back();
-      if (area.taps() == 0) continue;
-      w_floats_ += filter_block(area.taps(), c_vectors_) * k_vectors_;
+      lattices_.push_back({row, column, w_floats_});
+      const Lattice& lattice = lattices_.back();
+      if (lattice.taps() == 0) continue;
+      w_floats_ += filter_block(lattice.taps(), c_vectors_) * k_vectors_;
       const Dim row_beyond = row.lead + 1;
       lowest_ = first ? row.lowest() : std::min(lowest_, row.lowest());
       beyond_ = first ? row_beyond : std::max(beyond_, row_beyond);
@@ -126,7 +125,7 @@ DataGradient::DataGradient(const Problem& problem, int threads)
 
   // An odd number of cache lines from one block of filters to the next: as powers of two, all of them would meet in the
   // same few sets of L1.
-  const Dim panel_rows = std::min(at.P, ceil_div(rows, bands_.count) + beyond_ - lowest_ - 1);
+  const Dim panel_rows = std::min(at.P, bands_.largest() + beyond_ - lowest_ - 1);
   constexpr Dim kLine = 16;
   panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
   panel_floats_ = k_vectors_ * panel_plane_;
@@ -145,18 +144,16 @@ void DataGradient::pack(Role role, View4<const float> plain, std::byte* packed) 
   role == Role::w ? pack_filters(plain, to) : pack_images(plain, to, threads_);
 }
 
-// Filters of a group, phase by phase; the filters of a phase are cut into blocks of two vectors of channels, the last
-// of which may be one vector:
+// The sub-filters of a group, lattice by lattice. A channel block is three vectors, the last one what is left:
 //
-//   w[channel block][filter block][t][u][k % 8][c % 16]      t = 0, u = 0, k = 0:  c0 ... c15 | k = 1:  c0 ... c15 |
-//   ...
+//   w[channel block][filter block][t][u][k % 8][c % 24]      t = 0, u = 0:  k0: c0 ... c23 | k1: c0 ... c23 | ... | k7
 void DataGradient::pack_filters(View4<const float> w, float* packed) const {
   struct Place {
-    Dim area = -1, tap = 0;  // of a tap (r, s); -1: it meets nothing
+    Dim lattice = -1, tap = 0;  // of a tap (r, s); -1: it meets nothing
   };
   std::vector<Place> places(static_cast<std::size_t>(problem_.R * problem_.S));
-  for (std::size_t i = 0; i < areas_.size(); ++i) {
-    const auto& [row, column, offset] = areas_[i];
+  for (std::size_t i = 0; i < lattices_.size(); ++i) {
+    const auto& [row, column, offset] = lattices_[i];
     for (Dim t = 0; t < row.taps; ++t)
       for (Dim u = 0; u < column.taps; ++u)
         places[static_cast<std::size_t>((row.first_tap + t * row.tap_step) * problem_.S + column.first_tap +
@@ -173,8 +170,8 @@ void DataGradient::pack_filters(View4<const float> w, float* packed) const {
               k < K ? read_strip(from, w.stride[1], w.stride[3], std::min(kLanes, C - c * kLanes), count) : Strip{};
           for (Dim i = 0; i < count; ++i) {
             const Place place = places[static_cast<std::size_t>(tap + i)];
-            if (place.area < 0) continue;
-            const Area& to = areas_[static_cast<std::size_t>(place.area)];
+            if (place.lattice < 0) continue;
+            const Lattice& to = lattices_[static_cast<std::size_t>(place.lattice)];
             const Dim first = c / kTileVectors * kTileVectors, width = std::min(kTileVectors, c_vectors_ - first);
             const Dim row = (k / kLanes * to.taps() + place.tap) * kLanes + k % kLanes;
             _mm256_store_ps(packed + group * w_floats_ + to.w + filter_block(to.taps(), first) * k_vectors_ +
@@ -193,22 +190,23 @@ void DataGradient::execute(const Operands& operands, std::span<std::byte> worksp
     for (Dim group = 0; group < problem_.G; ++group)
       for (Dim band = 0; band < bands_.count; ++band)
         for (Dim part = 0; part < channel_parts_.count; ++part) {
-          const Item item{n, group, bands_.part(band), channel_parts_.part(part)};
-          const Range outputs{std::max<Dim>(0, item.rows.begin + lowest_),
-                              std::min(problem_.P, item.rows.end - 1 + beyond_)};
+          const Range rows = bands_.part(band);
+          const Range outputs{std::max<Dim>(0, rows.begin + lowest_), std::min(problem_.P, rows.end - 1 + beyond_)};
+          const Item item{n, group, rows, outputs, channel_parts_.part(part)};
           float* panel = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * panel_floats_;
-          copy_band(item, outputs, dy, panel);
-          for (const Area& area : areas_) this->area(item, area, outputs, panel, w + group * w_floats_ + area.w, dx);
+          copy_band(item, dy, panel);
+          for (const Lattice& lattice : lattices_)
+            sum_lattice(item, lattice, panel, w + group * w_floats_ + lattice.w, dx);
         }
 }
 
 //   panel[filter block][p - outputs.begin][q - columns.begin][k % 8]      0 ... 0 | q = 0: k0 ... k7 | ... | 0 ... 0
-void DataGradient::copy_band(const Item& item, Range outputs, const float* dy, float* panel) const {
+void DataGradient::copy_band(const Item& item, const float* dy, float* panel) const {
   const Range copied{std::max<Dim>(0, columns_.begin), std::min(problem_.Q, columns_.end)};
   const Dim image = item.n * problem_.G + item.group;
   for (Dim k = 0; k < k_vectors_; ++k) {
     float* to = panel + k * panel_plane_;
-    for (Dim p = outputs.begin; p < outputs.end; ++p, to += columns_.size() * kLanes) {
+    for (Dim p = item.outputs.begin; p < item.outputs.end; ++p, to += columns_.size() * kLanes) {
       const float* row = dy + ((image * k_vectors_ + k) * problem_.P + p) * problem_.Q * kLanes;
       std::fill(to, to + (copied.begin - columns_.begin) * kLanes, 0.0f);
       std::copy(row + copied.begin * kLanes, row + copied.end * kLanes, to + (copied.begin - columns_.begin) * kLanes);
@@ -217,55 +215,59 @@ void DataGradient::copy_band(const Item& item, Range outputs, const float* dy, f
   }
 }
 
-/// All slabs of a phase, over one band. Without taps there is one empty slab, which stores zeros.
-void DataGradient::area(const Item& item, const Area& area, Range outputs, const float* panel, const float* w,
-                        float* dx) const {
-  const Dim slab_bytes = filter_block(area.taps(), kTileVectors) * static_cast<Dim>(sizeof(float));
-  const Dim blocks = area.taps() ? k_vectors_ : 0;
-  const Parts slabs{blocks,
-                    std::max<Dim>(1, ceil_div(blocks, std::max<Dim>(1, kSlabBytes / std::max<Dim>(1, slab_bytes))))};
-  const Dim plane = problem_.H * problem_.W * kLanes;
+/// All slabs of a lattice, over one band. Without taps there is one empty slab, which stores zeros.
+void DataGradient::sum_lattice(const Item& item, const Lattice& lattice, const float* panel, const float* w,
+                               float* dx) const {
+  const Dim taps = lattice.taps(), plane = problem_.H * problem_.W * kLanes;
+  const Dim block_bytes = filter_block(taps, kTileVectors) * static_cast<Dim>(sizeof(float));
+  const Parts slabs = taps ? parts_of_at_most(std::max<Dim>(1, kSlabBytes / block_bytes), k_vectors_) : Parts{0, 1};
   for (Dim slab = 0; slab < slabs.count; ++slab)
     for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
+      const Range filters = slabs.part(slab);
       const Dim c = block * kTileVectors, vectors_of_c = std::min(kTileVectors, c_vectors_ - c);
-      const DataSum sum{.k_blocks = slabs.part(slab).size(),
-                        .rows = area.row.taps,
-                        .columns = area.column.taps,
+      const DataSum sum{.k_blocks = filters.size(),
+                        .rows = lattice.row.taps,
+                        .columns = lattice.column.taps,
                         .dy_k_block = panel_plane_,
-                        .dy_row = area.row.lag * columns_.size() * kLanes,
-                        .dy_column = area.column.lag * kLanes,
-                        .w_k_block = filter_block(area.taps(), vectors_of_c)};
-      rows(item, area, outputs, sum, vectors_of_c, panel + slabs.begin(slab) * panel_plane_,
-           w + filter_block(area.taps(), c) * k_vectors_ + slabs.begin(slab) * sum.w_k_block,
-           {dx + ((item.n * problem_.G + item.group) * c_vectors_ + c) * plane, problem_.stride_w * kLanes, plane,
-            slab == 0});
+                        .dy_row = lattice.row.lag * columns_.size() * kLanes,
+                        .dy_column = lattice.column.lag * kLanes,
+                        .w_k_block = filter_block(taps, vectors_of_c)};
+      const DataTarget target{.dx = dx + ((item.n * problem_.G + item.group) * c_vectors_ + c) * plane,
+                              .position = problem_.stride_w * kLanes,
+                              .vector = plane,
+                              .first = slab == 0};
+      sum_rows(item, lattice, sum, vectors_of_c, panel + filters.begin * panel_plane_,
+               w + filter_block(taps, c) * k_vectors_ + filters.begin * sum.w_k_block, target);
     }
 }
 
-void DataGradient::rows(const Item& item, const Area& area, Range outputs, DataSum sum, Dim vectors_of_c,
-                        const float* dy, const float* w, DataTarget target) const {
-  const auto tile = vectors_of_c == 1 ? kLoneTiles.data() : kPairTiles.data();
-  const Parts tiles = parts_of_at_most(tile_positions(vectors_of_c), area.column.count);
+void DataGradient::sum_rows(const Item& item, const Lattice& lattice, DataSum sum, Dim vectors_of_c, const float* dy,
+                            const float* w, DataTarget target) const {
+  const Tiles& tile = kTiles[static_cast<std::size_t>(vectors_of_c - 1)];
+  const Parts tiles = parts_of_at_most(tile_positions(vectors_of_c), lattice.column.count);
   float* plane = target.dx;
-  for (Dim i = item.rows.begin; i < std::min(item.rows.end, area.row.count); ++i) {
-    const Range taps = area.row.taps_at(i, problem_.P);
-    sum.rows = taps.empty() ? 0 : taps.size();
+  for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i) {
+    const Range taps = lattice.row.taps_at(i, problem_.P);
+    sum.rows = taps.size();
     if (sum.rows == 0 && !target.first) continue;
-    const Dim p = i + area.row.lead - taps.begin * area.row.lag;
-    const Dim h = area.row.first + i * problem_.stride_h;
+    const Dim h = lattice.row.first + i * problem_.stride_h;
+    const Dim p = i + lattice.row.lead - taps.begin * lattice.row.lag;
+    const float* outputs =
+        dy + ((p - item.outputs.begin) * columns_.size() + lattice.column.lead - columns_.begin) * kLanes;
+    const float* filters = w + taps.begin * filter_block(lattice.column.taps, vectors_of_c);
+    float* row = plane + (h * problem_.W + lattice.column.first) * kLanes;
     for (Dim j = 0; j < tiles.count; ++j) {
-      const Dim q = tiles.begin(j) + area.column.lead;
-      target.dx = plane + (h * problem_.W + area.column.first + tiles.begin(j) * problem_.stride_w) * kLanes;
-      tile[tiles.part(j).size() - 1](sum, dy + ((p - outputs.begin) * columns_.size() + q - columns_.begin) * kLanes,
-                                     w + taps.begin * area.column.taps * kLanes * vectors_of_c * kLanes, target);
+      const Range positions = tiles.part(j);
+      target.dx = row + positions.begin * target.position;
+      tile[static_cast<std::size_t>(positions.size() - 1)](sum, outputs + positions.begin * kLanes, filters, target);
     }
   }
 }
 
 std::string DataGradient::resolved() const {
   return "tiles of " + std::to_string(kTileVectors * kLanes) + " channels x " +
-         std::to_string(tile_positions(kTileVectors)) + " columns, bands of " +
-         std::to_string(ceil_div(bands_.total, bands_.count)) + " rows, " + std::to_string(areas_.size()) + " phases";
+         std::to_string(tile_positions(kTileVectors)) + " columns, bands of " + std::to_string(bands_.largest()) +
+         " rows, " + std::to_string(lattices_.size()) + " phases";
 }
 
 }  // namespace

@@ -4,8 +4,10 @@
 //
 //     p * stride + r * dilation = h + pad
 //
-// With g = gcd(stride, dilation) that needs h + pad to be a multiple of g, up to the positions r = 0 cannot tell apart;
-// then every (stride / g)-th tap meets an output, and from one such tap to the next p goes down by dilation / g.
+// The first tap that meets an output, if any does, is below stride / g with g = gcd(stride, dilation); from there on
+// every (stride / g)-th tap does, and from one of them to the next p goes down by dilation / g. All positions that are
+// equal modulo the stride have these taps in common: they are a phase. (With stride 2 and a 3-wide filter one phase has
+// the outer two taps, the other the middle one; with dilation 2 as well one has all three and the other none.)
 #include "avx2/phases.h"
 
 #include <algorithm>
@@ -37,7 +39,7 @@ std::vector<Phase> phases_of(Dim extent, Dim outputs, Dim filter, Dim stride, Di
     if (tap < std::min(step, filter)) {
       const Dim lead = (first + pad - tap * dilation) / stride;
       const Range used = taps_meeting(lead, lag, ceil_div(filter - tap, step), {1 - phase.count, outputs});
-      if (!used.empty()) {
+      if (used.size() > 0) {
         phase.taps = used.end - used.begin;
         phase.first_tap = tap + used.begin * step;
         phase.lead = lead - used.begin * lag;
@@ -46,21 +48,6 @@ std::vector<Phase> phases_of(Dim extent, Dim outputs, Dim filter, Dim stride, Di
     phases.push_back(phase);
   }
   return phases;
-}
-
-Problem with_joined_rows(const Problem& problem) {
-  const bool rows_do_not_matter = problem.R * problem.S * problem.stride_h * problem.stride_w == 1 &&
-                                  problem.P == problem.H && problem.Q == problem.W &&
-                                  problem.pad_top + problem.pad_left == 0;
-  Problem joined = problem;
-  constexpr Dim kColumns = 128;
-  for (Dim rows = rows_do_not_matter ? std::min(problem.H, kColumns / problem.W) : 0; rows > 1; --rows)
-    if (problem.H % rows == 0) {
-      joined.H = joined.P = problem.H / rows;
-      joined.W = joined.Q = problem.W * rows;
-      break;
-    }
-  return joined;
 }
 
 }  // namespace convbwd::avx2

@@ -13,7 +13,7 @@
 //
 // Threads share the tiles, so no two ever write the same dw and the result does not depend on their number.
 // Memory: a panel of x a thread. Precision: run sums, some hundred terms each, are added up: far better than one sum.
-// Tiles of 12 loads for 12 FMAs, and sums stored for every row, are what limits the classic AVX2 kernels of this pass.
+// What holds the usual AVX2 kernels of this pass back is a load for every FMA, and sums that are stored for every row.
 #include "avx2/weight_gradient.h"
 
 #include <omp.h>
@@ -84,12 +84,12 @@ WeightGradient::WeightGradient(const Problem& problem, int threads)
   const Problem& at = problem_;
   for (Dim s = 0; s < at.S; ++s) {
     const Range inside = outputs_inside(at.W, at.Q, at.stride_w, s * at.dilation_w - at.pad_left);
-    if (inside.empty()) continue;
-    if (taps_.empty()) taps_.begin = s, outputs_ = inside;
+    if (inside.size() == 0) continue;
+    if (taps_.size() == 0) taps_.begin = s, outputs_ = inside;
     taps_.end = s + 1;
     outputs_ = {std::min(outputs_.begin, inside.begin), std::max(outputs_.end, inside.end)};
   }
-  if (!taps_.empty()) columns_ = {at.w_of(outputs_.begin, taps_.begin), at.w_of(outputs_.end - 1, taps_.end - 1) + 1};
+  if (taps_.size() > 0) columns_ = {at.w_of(outputs_.begin, taps_.begin), at.w_of(outputs_.end - 1, taps_.end - 1) + 1};
   streams_ = parts_of_at_most(kTileStreams, c_vectors_ * taps_.size());
 
   const Dim vectors_read = std::min(c_vectors_, taps_.size() >= kTileStreams ? 1 : kTileStreams - taps_.size() / 2);
@@ -99,7 +99,7 @@ WeightGradient::WeightGradient(const Problem& problem, int threads)
   row_runs_ = parts_of_at_most(rows, at.P);
   image_runs_ = parts_of_at_most(std::max<Dim>(1, rows / at.P), at.N);
 
-  const Dim most_rows = ceil_div(at.P, row_runs_.count), most_images = ceil_div(at.N, image_runs_.count);
+  const Dim most_rows = row_runs_.largest(), most_images = image_runs_.largest();
   panel_rows_ = std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1);
   panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
 }
@@ -194,7 +194,7 @@ void WeightGradient::add_run(const Run& run, Dim group, Dim streams, Range tiles
   for (Dim r = 0; r < at.R; ++r) {
     const Range inside = outputs_inside(at.H, at.P, at.stride_h, r * at.dilation_h - at.pad_top);
     const Range p{std::max(inside.begin, run.rows.begin), std::min(inside.end, run.rows.end)};
-    sum.rows = p.empty() ? 0 : p.size();
+    sum.rows = p.size();
     if (sum.rows == 0 && !run.first) continue;
     const float* pixels = panel + (at.h_of(p.begin, r) - h.begin) * row_floats;
     for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
@@ -221,8 +221,8 @@ void WeightGradient::copy_rows(const float* plane, Range h, float* panel) const 
 
 std::string WeightGradient::resolved() const {
   return "tiles of " + std::to_string(kTileFilters) + " filters x " + std::to_string(kTileStreams) +
-         " vectors, runs of " + std::to_string(ceil_div(image_runs_.total, image_runs_.count)) + " images x " +
-         std::to_string(ceil_div(row_runs_.total, row_runs_.count)) + " rows";
+         " vectors, runs of " + std::to_string(image_runs_.largest()) + " images x " +
+         std::to_string(row_runs_.largest()) + " rows";
 }
 
 }  // namespace
