@@ -150,7 +150,7 @@ ic3ih5oc4kh3n"net:first*2"  ic3ih6oc4kh3n"other:second"
 ic3ih7oc4kh3n"a name with # and spaces"
 --dt=u8:s8:u8
 ic3ih8oc4kh3n"integers"
---dt=f32,bf16
+--cfg=bf16bf16bf16,f32_wino
 ic3iw8oc4kw3n"flat"
 --batch=shapes_3d
 --reset

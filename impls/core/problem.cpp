@@ -35,6 +35,7 @@ namespace {
 
 /// Pairs (output position, tap) that fall inside an image of `extent` positions.
 Dim taps_inside(Dim outputs, Dim taps, Dim stride, Dim dilation, Dim pad, Dim extent) {
+  if (taps > outputs) return taps_inside(taps, outputs, dilation, stride, pad, extent);  // the pairs are symmetric
   Dim count = 0;
   for (Dim tap = 0; tap < taps; ++tap) {
     // Outputs o with 0 <= o * stride + offset < extent.

@@ -27,11 +27,11 @@ std::string_view next_word(std::string_view& line) {
   return word;
 }
 
-/// f32, or a list that has it (benchdnn runs all combinations): "f32", "f32:f32:f32", "bf16,f32".
+/// f32, or a list that has it (benchdnn runs all combinations): "f32", "f32:f32:f32", "f32_wino", "bf16,f32".
 bool has_f32(std::string_view types) {
   while (!types.empty()) {
     const std::string_view type = types.substr(0, types.find(','));
-    if (type == "f32" || type == "f32:f32:f32") return true;
+    if (type == "f32" || type == "f32:f32:f32" || type.starts_with("f32_")) return true;
     types.remove_prefix(std::min(type.size() + 1, types.size()));
   }
   return false;
