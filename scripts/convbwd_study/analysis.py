@@ -65,7 +65,8 @@ class View:
 
 class Analysis:
     """Lazily computed tables of one study. `contenders`: one row a cell and contender, with statistics and race number;
-    `best`: one row a race and implementation; `implementations`: in the order of the files, which is display order."""
+    `best`: one row a race and implementation; `implementations`: slowest first, by the geometric
+    mean of their shares of each race's best speed, so that tables and bars climb a ladder."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
@@ -73,8 +74,8 @@ class Analysis:
             identity: group.set_index("round")["seconds"].sort_index()
             for identity, group in study.samples.groupby(["key", "contender"], sort=False)
         }
-        self.implementations: list[str] = list(dict.fromkeys(study.rows["impl"]))
         self.contenders = self._contenders()
+        self.implementations = self._ladder()
         self.best = self._best()
 
     def _contenders(self) -> pd.DataFrame:
@@ -107,6 +108,11 @@ class Analysis:
     def _rank(self, workload: str, layer: str) -> int:
         order = self.study.layer_order.get(workload, [])
         return order.index(layer) if layer in order else len(order)
+
+    def _ladder(self) -> list[str]:
+        best = self.contenders.groupby("race")["gflops"].transform("max")
+        share = np.log(self.contenders["gflops"] / best).groupby(self.contenders["impl"]).mean().fillna(-np.inf)
+        return [str(name) for name in share.sort_index().sort_values(kind="stable").index]
 
     def _best(self) -> pd.DataFrame:
         table = self.contenders.assign(trouble=self.contenders["status"].map(_STATUS_ORDER))

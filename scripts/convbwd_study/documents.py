@@ -97,6 +97,15 @@ class Fields:
     def object(self, key: str) -> Fields:
         return Fields(self._get(key), self.file, self.path(key))
 
+    def texts(self, key: str) -> list[str]:
+        """A list of texts, absent meaning empty."""
+        values = self.values.get(key, [])
+        if not isinstance(values, list) or len(values) > MAX_ITEMS:
+            self.refuse(key, "expected a list of texts")
+        return [
+            Fields({"text": value}, self.file, f"{self.path(key)}[{i}]").text("text") for i, value in enumerate(values)
+        ]
+
     def objects(self, key: str) -> Iterator[Fields]:
         values = self._get(key)
         if not isinstance(values, list):

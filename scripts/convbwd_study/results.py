@@ -55,6 +55,8 @@ class Study:
     layer_order: dict[str, list[str]]
     planned: int
     missing: pd.DataFrame  # cells the manifest lists that have no document yet
+    failed: dict[str, str]  # cells that have no document because their process failed, by key
+    unread: list[str]  # lines of workloads that are not layers of ours, with the reason
     stale: int = 0  # documents of an earlier build, left aside
 
 
@@ -98,6 +100,8 @@ def load(folder: Path) -> Study:
         caches=next((text for text in hardware if text), ""),
         layer_order=_layer_order(manifest),
         planned=len(listed),
+        failed=_failed(manifest),
+        unread=_unread(manifest),
         missing=pd.DataFrame([entry for entry in listed if entry["key"] not in facts], columns=LISTED_COLUMNS),
     )
     return _without_stale(study)
@@ -123,6 +127,18 @@ def _conditions(fields: Fields) -> dict[str, object]:
         "problem": fields.name("problem"),
         "count": fields.whole("count", least=1),
     }
+
+
+def _failed(manifest: Fields) -> dict[str, str]:
+    if "failed" not in manifest:
+        return {}
+    failed = manifest.object("failed")
+    return {key: failed.text(key) for key in failed.values}
+
+
+def _unread(manifest: Fields) -> list[str]:
+    workloads = manifest.object("workloads") if "workloads" in manifest else None
+    return [line for name in workloads.values for line in workloads.object(name).texts("skipped")] if workloads else []
 
 
 def _layer_order(manifest: Fields) -> dict[str, list[str]]:

@@ -159,6 +159,9 @@ def everything(scene: Scene) -> Table:
 def trouble(analysis: Analysis) -> list[Table]:
     """Wrong and failed rows one by one; skipped rows and single runs by reason; noisy cells."""
     rows, found = analysis.best, []
+    if analysis.study.failed:
+        lines = [[Cell(key), Cell(reason)] for key, reason in analysis.study.failed.items()]
+        found.append(Table(f"Cells without a result ({len(lines)})", ["cell", "reason"], lines))
     for status, title in (("wrong", "Wrong: computed something else than the definition"), ("failed", "Failed")):
         bad = analysis.contenders[analysis.contenders["status"] == status]
         lines = [
@@ -189,6 +192,9 @@ def trouble(analysis: Analysis) -> list[Table]:
         columns = ["workload", "layer", "pass", "threads", "layout", "cache", "noisy"]
         lines = [[Cell(str(value)) for value in line] for line in noisy[columns].itertuples(index=False)]
         found.append(Table(f"Noisy cells ({len(noisy)})", [*columns[:-1], "what changed"], lines))
+    if analysis.study.unread:
+        lines = [[Cell(line)] for line in analysis.study.unread]
+        found.append(Table(f"Lines of workloads that are not run ({len(lines)})", ["line and reason"], lines))
     return found
 
 

@@ -6,6 +6,7 @@ Charts name no colour of text, rules or paper themselves but styles ("ink", "pea
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
@@ -22,15 +23,25 @@ PALETTE = [
     *("#9c6b30", "#d98cb3", "#4f9fe0", "#2f62c4", "#3aa89a", "#8aa82c", "#e6a117", "#cf4a2c"),
     *("#8f63c9", "#1b8a5a", "#c27ad6", "#b5485f", "#5f9ea0", "#a08a2e", "#6a7fdb", "#d97f4a"),
 ]
+_SALT = 271872  # with it the first implementations all fall on different ones of the first eight colours
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
 
 
+def places(implementations: Sequence[str]) -> dict[str, int]:
+    """Where each name stands in the palette: told by the name itself, so that all studies agree; a later name of two
+    that want the same place takes the next free one."""
+    taken: dict[str, int] = {}
+    for name in sorted(set(implementations) - {VENDOR}):
+        wanted = zlib.crc32(f"{_SALT}{name}".encode()) % len(PALETTE)
+        free = [place for place in range(len(PALETTE)) if place not in taken.values()]
+        taken[name] = min(free, key=lambda place: (place - wanted) % len(PALETTE)) if free else wanted
+    return taken
+
+
 def colours(implementations: Sequence[str]) -> dict[str, str]:
-    """In display order, so that a study and its comparison with others agree."""
-    others = [name for name in implementations if name != VENDOR]
-    chosen = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(others)}
-    return {name: chosen.get(name, VENDOR_COLOUR) for name in implementations}
+    found = places(implementations)
+    return {name: PALETTE[found[name]] if name in found else VENDOR_COLOUR for name in implementations}
 
 
 def colour_scale(implementations: Sequence[str]) -> alt.Scale:
@@ -39,7 +50,8 @@ def colour_scale(implementations: Sequence[str]) -> alt.Scale:
 
 
 def shape_scale(implementations: Sequence[str]) -> alt.Scale:
-    shapes = [SHAPES[index % len(SHAPES)] for index in range(len(implementations))]
+    found = places(implementations)
+    shapes = [SHAPES[found.get(name, 0) % len(SHAPES)] for name in implementations]
     return alt.Scale(domain=list(implementations), range=shapes)
 
 
