@@ -146,7 +146,7 @@ constexpr Implementation rows[] = {{
     .name = "as_convolution",
     .idea = "dw = Conv(x, dy), dx = FullConv(rot180(w), dy): one forward convolution for both",
     .isa = kCompiledIsa,
-    .error_constant = 1,
+    .error_constant = 1.25,  // measured: 0.66 on random problems (sums of two terms), 0.37 on sizes of ResNet-50
     .supports = supports_all,
     .plan = plan,
 }};

@@ -202,7 +202,7 @@ constexpr Implementation row(Isa isa, std::string_view environment) {
       .idea = "the same matrices, multiplied by OpenBLAS",
       .isa = isa,
       .threaded = true,
-      .error_constant = 1,
+      .error_constant = 1.25,  // measured: 0.66 on random problems (sums of two terms), 0.37 on sizes of ResNet-50
       .caps_process = true,
       .environment = environment,
       .supports = supports_all,

@@ -84,7 +84,7 @@ constexpr Implementation rows[] = {{
     .idea = "windows as columns of a matrix, packed straight into a register-tiled GEMM",
     .isa = kCompiledIsa,
     .threaded = true,
-    .error_constant = 1,
+    .error_constant = 1.25,  // measured: 0.66 on random problems (sums of two terms), 0.37 on sizes of ResNet-50
     .supports = supports_all,
     .plan = plan,
 }};

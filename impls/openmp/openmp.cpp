@@ -37,7 +37,7 @@ constexpr Implementation rows[] = {{
     .idea = "the same loops in parallel over disjoint parts of the output",
     .isa = kCompiledIsa,
     .threaded = true,
-    .error_constant = 1,
+    .error_constant = 1.25,  // measured: 0.66 on random problems (sums of two terms), 0.37 on sizes of ResNet-50
     .supports = supports_all,
     .plan = plan,
 }};

@@ -35,7 +35,7 @@ constexpr Implementation rows[] = {{
     .name = "reordered",
     .idea = "contiguous, branch-free inner loops that the compiler vectorises",
     .isa = kCompiledIsa,
-    .error_constant = 1,
+    .error_constant = 1.25,  // measured: 0.66 on random problems (sums of two terms), 0.37 on sizes of ResNet-50
     .supports = supports_all,
     .plan = plan,
 }};
