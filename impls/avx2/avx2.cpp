@@ -37,7 +37,7 @@ constexpr Implementation rows[] = {{
     .idea = "direct, twelve sums in registers, packed vectors of channels, bare AVX2 intrinsics",
     .isa = kCompiledIsa,
     .threaded = true,
-    .error_constant = 1,
+    .error_constant = 1.5,  // measured: 0.76 on random problems (sums of a few terms), 0.21 on layers of ResNet-50
     .supports = supports,
     .plan = plan,
 }};
