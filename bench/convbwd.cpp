@@ -3,6 +3,7 @@
 // convbwd: the small tool beside the benchmark. What it is asked for goes to stdout, complaints go to stderr in one
 // line.
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <iostream>
 #include <stdexcept>
 
@@ -37,7 +38,8 @@ int run(int argc, char** argv) {
   }
   if (app.get_subcommands().empty()) support::refuse("name a subcommand; see --help");
   std::cout.flush();
-  if (!std::cout) support::refuse("the output could not be written", support::kFailed);
+  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout))
+    support::refuse("the output could not be written", support::kFailed);
   return invocation.exit_code;
 }
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tool's other subcommands as a person and a program see them; apply has a file of its own."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def run(convbwd: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([convbwd, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def good(convbwd: Path, *arguments: str | Path) -> str:
+    done = run(convbwd, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_list_says_the_same_to_people_and_programs(convbwd: Path) -> None:
+    rows = json.loads(good(convbwd, "list", "--json"))
+    lines = good(convbwd, "list").splitlines()
+    assert len(lines) == len(rows) + 1
+    for row, line in zip(rows, lines[1:], strict=True):
+        assert line.split()[0] == row["name"]
+        if not row["built"]:
+            assert f"not built: {row['reason']}" in line
+            continue
+        assert row["runs_here"] == (row["reason"] == "")
+        assert row["reason"] in line
+        assert line.split()[1] == row["isa"]
+        assert row["idea"] in line
+        assert set(row) >= {"threaded", "exact_on_integers", "error_constant", "caps_process"}
+    assert rows[0]["name"] == "naive"
+
+
+def test_layers_of_a_shipped_workload(convbwd: Path) -> None:
+    document = json.loads(good(convbwd, "layers", "--workload", "resnet50", "--json"))
+    assert document["workload"] == "resnet50"
+    assert document["skipped"] == []
+    assert sum(layer["count"] * layer["nominal_macs"] for layer in document["layers"]) == 4_087_136_256
+    assert all(0 < layer["macs"] <= layer["nominal_macs"] for layer in document["layers"])
+    assert "4087136256" in good(convbwd, "layers", "--workload", "resnet50")
+
+
+def test_layers_of_a_benchdnn_file(convbwd: Path, tmp_path: Path) -> None:
+    file = tmp_path / "other <net>.txt"
+    file.write_bytes(
+        b'--reset --dir=BWD_D # both\nmb1ic3ih5oc4kh3n"a\xff/b*2"\nic3iw5oc4kw3n"\xff"\n--cfg=u8s8u8 ic3ih5oc4kh3\n'
+    )
+    document = json.loads(good(convbwd, "layers", "--workload", file, "--json"))
+    assert document["workload"] == "other__net_"
+    assert [layer["name"] for layer in document["layers"]] == ["a__b"]
+    assert document["layers"][0]["problem"] == "mb1ic3ih5oc4oh3kh3ph0"
+    assert [skip["line"] for skip in document["skipped"]] == [3, 4]
+    assert document["skipped"][0]["reason"].startswith("1-D")
+    assert document["skipped"][1]["reason"] == "type u8s8u8: only f32"
+
+
+def test_explain_writes_the_worked_example(convbwd: Path) -> None:
+    text = good(convbwd, "explain", "--problem", "mb1ic1ih3oc1kh2")
+    assert "    ∂L/∂X22 = ∂L/∂O11·F22 + ∂L/∂O12·F21 + ∂L/∂O21·F12 + ∂L/∂O22·F11\n" in text
+    assert "    ∂L/∂F = Conv(X, ∂L/∂O)\n" in text
+    assert "    ∂L/∂X = FullConv(rot180(F), ∂L/∂O)\n" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name a subcommand"),
+        (["bogus"], "bogus"),
+        (["list", "--bogus"], "--bogus"),
+        (["layers"], "--workload"),
+        (["layers", "--workload", "nowhere"], "there are: alexnet awkward resnet50 vgg16"),
+        (["layers", "--workload", "/"], "not a regular file"),
+        (["explain", "--problem", "ic64ih56oc64kh3"], "X has 401408 elements"),
+        (["explain", "--problem", "ic3ih0oc4kh3"], "ih is 0"),
+        (["explain", "--problem", ""], "--problem"),
+        (["explain", "--problem", "\n" * 100_000], "unknown field"),
+        (["explain", "--problem", "x" * 100_000], "unknown field"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(convbwd: Path, arguments: list[str], words: str) -> None:
+    done = run(convbwd, *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("convbwd: ")
+    assert done.stderr.count("\n") == 1
+    assert len(done.stderr) < 300
+    assert words in done.stderr
+
+
+def test_help_is_no_mistake(convbwd: Path) -> None:
+    for arguments in (["--help"], ["apply", "--help"]):
+        assert "Exit codes" in good(convbwd, *arguments)
+
+
+def test_a_full_disk_is_a_failure(convbwd: Path) -> None:
+    full_disk = Path("/dev/full")
+    if not full_disk.exists():
+        pytest.skip(f"no {full_disk}")
+    with full_disk.open("w") as full:
+        for command in (["list"], ["list", "--json"], ["layers", "--workload", "resnet50"]):
+            done = subprocess.run([convbwd, *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            assert done.returncode == 4
+            assert done.stderr == "convbwd: the output could not be written\n"
