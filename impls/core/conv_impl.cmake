@@ -11,6 +11,9 @@
 # call it on a CPU that has none.
 
 include(CheckCXXCompilerFlag)
+# GNU's own, also beside clang: its lld cannot dissolve section groups.
+find_program(CONVBWD_LD NAMES ld.bfd ld REQUIRED)
+find_program(CONVBWD_OBJCOPY NAMES objcopy REQUIRED)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(CONVBWD_ISAS baseline avx2 avx512)
@@ -47,8 +50,8 @@ function(conv_isa_object name isa symbol)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.${isa}.o)
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${object}.all $<TARGET_OBJECTS:${target}>
-    COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=${symbol} ${object}.all ${object}
+    COMMAND ${CONVBWD_LD} -r --force-group-allocation -o ${object}.all $<TARGET_OBJECTS:${target}>
+    COMMAND ${CONVBWD_OBJCOPY} --keep-global-symbol=${symbol} ${object}.all ${object}
     DEPENDS ${target} $<TARGET_OBJECTS:${target}>
     COMMAND_EXPAND_LISTS VERBATIM
     COMMENT "Making ${name}.${isa}.o self-contained")

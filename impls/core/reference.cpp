@@ -71,7 +71,6 @@ std::optional<std::array<Dim, 4>> first_unfit(View4<const float> gradient, bool 
 Reference::Reference(const Problem& problem, Pass pass, Data data, double growth, std::uint64_t seed)
     : problem_(problem),
       pass_(pass),
-      data_(data),
       inputs_(make_inputs(problem, pass, data, growth, seed)),
       full_(problem.macs() <= kMostMacsInFull) {
   const auto chosen = choose(problem.shape(output_of(pass)), full_, seed ^ 0xE1E3);

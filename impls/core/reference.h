@@ -58,7 +58,6 @@ class Reference {
 
   Problem problem_;
   Pass pass_;
-  Data data_;
   Inputs inputs_;
   bool full_;
   std::vector<Element> elements_;
