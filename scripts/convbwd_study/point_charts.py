@@ -98,8 +98,8 @@ def workspace(scene: Scene) -> Figure:
 
 
 def isa_ladder(scene: Scene, rows: pd.DataFrame) -> Figure:
-    columns = {"label_of_layer": "layer"}
-    data = timed(rows).sort_values("seconds").drop_duplicates(["race", "impl", "isa"]).rename(columns=columns)
+    fastest = timed(rows).sort_values("seconds").drop_duplicates(["race", "impl", "isa"])
+    data = fastest.drop(columns="layer").rename(columns={"label_of_layer": "layer"})
     data = data[["layer", "pass", "impl", "isa", "n", "seconds", "gflops"]]
     data["gradient"] = data["pass"].map(PASS_TITLES)
     middle = data.groupby(["impl", "isa", "gradient"], sort=False)["gflops"].median().reset_index()

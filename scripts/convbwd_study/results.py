@@ -254,11 +254,11 @@ def _contender(entry: Fields, cell: dict[str, object]) -> tuple[str, str]:
     """Implementation and ISA out of the first six segments of the name, which must agree with the context."""
     name = entry.name("name")
     before = f"{cell['pass']}/{cell['workload']}:{cell['layer']}/"
-    segments = name.removeprefix(before).split("/")
-    expected = [cell["layout"], cell["cache"], f"threads:{cell['threads']}"]
-    if not name.startswith(before) or segments[1:4] != expected:
-        entry.refuse("name", f"expected {before}impl:isa/{'/'.join(map(str, expected))} as the context says")
-    impl, separator, isa = segments[0].rpartition(":")
+    after = f"/{cell['layout']}/{cell['cache']}/threads:{cell['threads']}"
+    third, found, rest = name.removeprefix(before).partition(after)
+    if not name.startswith(before) or not found or (rest and not rest.startswith("/")):
+        entry.refuse("name", f"expected {before}impl:isa{after} as the context says")
+    impl, separator, isa = third.rpartition(":")
     if not (impl and separator and isa):
         entry.refuse("name", "its third segment is not impl:isa")
     return impl, isa

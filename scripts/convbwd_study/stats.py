@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 MIN_ROUNDS = 6  # 1 - 2 * (1/2)^6 = 96.9 %; of 5 rounds even the whole range covers only 93.8 %
 MIN_EFFECT = 1.02  # differences below 2 % are called a tie, however certain they are
-APART = 1.25  # of fewer rounds: every sample of one this much beyond every sample of the other
+APART = 1.5  # of fewer rounds: every sample of one this much beyond every sample of the other; one may be disturbed
 RESAMPLES = 2000
 SEED = 20240229
 
