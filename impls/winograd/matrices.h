@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 
@@ -10,8 +11,7 @@ namespace convbwd::winograd {
 struct Rational {
   long numerator = 0, denominator = 1;
 
-  constexpr Rational() = default;
-  constexpr Rational(long whole) : numerator(whole) {}  // NOLINT: a whole number is a fraction
+  constexpr Rational(long whole = 0) : numerator(whole) {}  // NOLINT: a whole number is a fraction
   constexpr Rational(long top, long bottom) {
     const long common = std::gcd(top, bottom) * (bottom < 0 ? -1 : 1);
     numerator = top / common;
@@ -25,21 +25,24 @@ struct Rational {
 };
 constexpr Rational operator-(Rational a) { return {-a.numerator, a.denominator}; }
 constexpr Rational operator+(Rational a, Rational b) {
-  return {a.numerator * b.denominator + b.numerator * a.denominator, a.denominator * b.denominator};
+  const long common = std::lcm(a.denominator, b.denominator);
+  return {a.numerator * (common / a.denominator) + b.numerator * (common / b.denominator), common};
 }
 constexpr Rational operator-(Rational a, Rational b) { return a + -b; }
 constexpr Rational operator*(Rational a, Rational b) {
-  return {a.numerator * b.numerator, a.denominator * b.denominator};
+  const Rational left{a.numerator, b.denominator}, right{b.numerator, a.denominator};  // cancelled before they grow
+  return {left.numerator * right.numerator, left.denominator * right.denominator};
 }
-constexpr Rational operator/(Rational a, Rational b) {
-  return {a.numerator * b.denominator, a.denominator * b.numerator};
-}
+constexpr Rational operator/(Rational a, Rational b) { return a * Rational{b.denominator, b.numerator}; }
 
 template <int kRows, int kCols, class T = Rational>
 struct Matrix {
   static constexpr int rows = kRows, cols = kCols;
-  std::array<std::array<T, kCols>, kRows> at{};
+  std::array<std::array<T, kCols>, kRows> at;
 
+  constexpr Matrix() {  // `at{}` is zero bytes, without Rational's constructor, to gcc 12.2
+    for (auto& row : at) row.fill(T(0));
+  }
   constexpr std::array<T, kCols>& operator[](int row) { return at[static_cast<std::size_t>(row)]; }
   constexpr const std::array<T, kCols>& operator[](int row) const { return at[static_cast<std::size_t>(row)]; }
 };
@@ -101,7 +104,33 @@ constexpr Matrices<m, r> toom_cook(const std::array<Rational, m + r - 2>& points
   return result;
 }
 
+/// How large numbers get on the way, for whole numbers as input. With S the sum of the absolute values of the filters
+/// (of dy, for the weight gradient) that enter a result and max the largest value of the other tensor, everything that
+/// is computed is at most growth * S * max, counted in units of the smallest fraction. In one dimension
+///     |result| <= sum over i of |A_ia| * |G_ir| * (sum over j of |B'_ij|) * S * max       for the worst a and r,
+/// where a result is the sum of everything before it; in two dimensions that factor, and the unit, are squared.
+template <int m, int r>
+constexpr double integer_growth(const Matrices<m, r>& matrices) {
+  const auto magnitude = [](Rational a) { return static_cast<double>(a.numerator < 0 ? -a : a); };
+  double worst = 0;
+  long unit = 1;
+  for (std::size_t a = 0; a < m; ++a)
+    for (std::size_t tap = 0; tap < r; ++tap) {
+      double bound = 0;
+      for (int i = 0; i < Matrices<m, r>::n; ++i) {
+        double row = 0;
+        for (Rational coefficient : matrices.Bt[i]) row += magnitude(coefficient);
+        bound += magnitude(matrices.A[i][a]) * magnitude(matrices.G[i][tap]) * row;
+        unit = std::lcm(unit, matrices.G[i][tap].denominator);
+      }
+      worst = std::max(worst, bound);
+    }
+  const double growth = worst * static_cast<double>(unit);
+  return growth * growth;
+}
+
 /// F(2, 3): every coefficient is 0, 1, -1 or 1/2.
 inline constexpr Matrices<2, 3> kF2x3 = toom_cook<2, 3>({0, 1, -1});
+static_assert(integer_growth(kF2x3) == 64, "4 a dimension, in halves");
 
 }  // namespace convbwd::winograd

@@ -36,6 +36,7 @@ struct Window {
 /// visit(offset, h, w) for each tile: where its image begins, and its first row and column.
 template <class Visit>
 [[gnu::always_inline]] inline void for_each_tile(const Tiling& tiling, Dim image, Span tiles, Visit visit) {
+  if (tiles.size() == 0) return;
   Dim across = tiles.begin % tiling.across, down = tiles.begin / tiling.across % tiling.down;
   Dim offset = tiles.begin / (tiling.across * tiling.down) * image;
   for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
