@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports in a real browser: everything is drawn, nothing is fetched, nothing hostile runs, phones need no sideways scroll."""
+"""Reports in a real browser: all is drawn, nothing is fetched, nothing hostile runs, phones need no sideways scroll."""
 
 import json
 import shutil
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 from convbwd_study.compare import write_comparison
@@ -58,9 +59,8 @@ def assert_healthy(driver, page):
 
 def marks(driver):
     """How many shapes each visible chart has."""
-    return driver.execute_script(
-        f"{CHARTS}.map((chart) => chart.querySelectorAll('svg .role-mark path, svg .role-mark text, svg .role-mark line').length)"
-    )
+    shapes = ", ".join(f"svg .role-mark {shape}" for shape in ("path", "text", "line"))
+    return driver.execute_script(f"{CHARTS}.map((chart) => chart.querySelectorAll('{shapes}').length)")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_all_charts_are_drawn_and_nothing_is_fetched(page, dark):
         headings = driver.execute_script("return [...document.querySelectorAll('h1,h2,h3')].map((h) => +h.tagName[1])")
         assert headings[0] == 1
         assert headings.count(1) == 1
-        assert all(b - a <= 1 for a, b in zip(headings, headings[1:], strict=False))
+        assert all(b - a <= 1 for a, b in pairwise(headings))
 
 
 def test_phones_scroll_in_one_direction_only(page):
@@ -96,7 +96,10 @@ def test_phones_scroll_in_one_direction_only(page):
 
 def test_tables_sort(page):
     with opened(page) as driver:
-        column = "const t = document.querySelector('table.sortable'); const values = () => [...t.tBodies[0].rows].map((r) => +r.cells[1].dataset.sort);"
+        column = (
+            "const t = document.querySelector('table.sortable');"
+            "const values = () => [...t.tBodies[0].rows].map((row) => +row.cells[1].dataset.sort);"
+        )
         before = driver.execute_script(f"{column} return values()")
         up = driver.execute_script(f"{column} t.querySelectorAll('th button')[1].click(); return values()")
         down = driver.execute_script(f"{column} t.querySelectorAll('th button')[1].click(); return values()")
@@ -108,7 +111,8 @@ def test_conditions_are_picked(tmp_path):
     recipe = Recipe(threads=(1, 2), layers=[Layer("l")])
     page = write_report(write(tmp_path / "study", recipe)).path
     with opened(page) as driver:
-        visible = "return [...document.querySelectorAll('.view')].filter((view) => !view.hidden).map((view) => view.dataset.view)"
+        views = "[...document.querySelectorAll('.view')]"
+        visible = f"return {views}.filter((view) => !view.hidden).map((view) => view.dataset.view)"
         assert driver.execute_script(visible) == ["synthetic-b8-t1-native-warm"]
         driver.execute_script(
             "const p = document.getElementById('view'); p.selectedIndex = 1; p.dispatchEvent(new Event('change'))"

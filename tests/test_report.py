@@ -84,7 +84,7 @@ def test_the_page_refers_to_nothing_outside(shown):
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)\s*=\s*(?![\"']?#)", markup)
     assert "url(" not in markup
-    assert "default-src 'none'" in page
+    assert "default-src &#39;none&#39;" in page
     assert page.count("<script>") == 2
 
 

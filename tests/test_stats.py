@@ -132,9 +132,9 @@ def test_resampling_is_the_same_every_time_and_paired():
 @pytest.mark.parametrize("bad", [[], [1.0, math.nan], [1.0, math.inf], [1.0, -2.0], [0.0], [[1.0]]])
 def test_damaged_samples_are_refused(bad):
     for measure in (stats.median, stats.geometric_mean):
-        with pytest.raises(ValueError, match="samples|times"):
+        with pytest.raises(ValueError, match=r"samples|times"):
             measure(bad)
-    with pytest.raises(ValueError, match="samples|times"):
+    with pytest.raises(ValueError, match=r"samples|times"):
         stats.paired_ratio(bad, [1.0] * len(bad))
 
 
