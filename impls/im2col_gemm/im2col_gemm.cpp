@@ -10,7 +10,7 @@
 // matrix. Here the matrix is implicit: the GEMM packs its panels straight from the zero-padded image (core/im2col.h),
 // so lowering costs one copy of the image, not R*S, and a 1x1 filter none. The register tile and the cache blocks are
 // those of core/gemm. Threads share out blocks of the output, which are disjoint; every sum runs in one fixed order.
-// Memory: the padded copy of up to 8 MB of images (or of one), and about 0.7 MB a thread. Precision: sums of at most
+// Memory: the padded copy of up to 8 MB of images (or of one), and about 1.2 MB a thread. Precision: sums of at most
 // 256 terms in a register, then added up. K. Chellapilla, S. Puri, P. Simard, High Performance Convolutional Neural
 // Networks for Document Processing (2006); the implicit form as in cuDNN (Chetlur et al., 2014) and ConvGEMM (San Juan
 // et al., 2020).

@@ -35,6 +35,10 @@ inline void transpose(Quad (&q)[4]) {
   q[3] = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
 }
 
+// Rows may lie pages apart, where no hardware prefetcher follows: what the next panel will read is asked for one panel
+// ahead.
+inline constexpr Dim kAhead = 2 * simd::kWidth;
+
 /// Whether `count` offsets from here on are neighbours in memory.
 inline bool neighbours(const Dim* offset, Dim count) {
   for (Dim i = 1; i < count; ++i)
@@ -47,7 +51,11 @@ inline void gather(const float* data, const Dim* row, Dim rows, const Dim* colum
   Dim j = 0;
   while (j + 4 <= columns) {
     if (j + simd::kWidth <= columns && neighbours(column + j, simd::kWidth)) {
-      for (Dim i = 0; i < rows; ++i) simd::store(out + i * pitch + j, simd::load(data + row[i] + column[j]));
+      for (Dim i = 0; i < rows; ++i) {
+        const float* const from = data + row[i] + column[j];
+        __builtin_prefetch(from + kAhead);
+        simd::store(out + i * pitch + j, simd::load(from));
+      }
       j += simd::kWidth;
       continue;
     }
