@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 from convbwd_study.compare import write_comparison
 from convbwd_study.report import write_report
+from hostile import hostile_recipe
 from showcase import showcase
 from synthetic import Layer, Recipe, write
-from test_report import hostile_recipe
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed")

@@ -9,8 +9,8 @@ from convbwd_study import comparison, results
 from convbwd_study.analysis import Analysis
 from convbwd_study.compare import write_comparison
 from convbwd_study.errors import NothingMatched, UsageError
+from hostile import HOSTILE, hostile_recipe
 from synthetic import Layer, Recipe, Row, write
-from test_report import HOSTILE, hostile_recipe
 
 FIXTURE = Path(__file__).parent / "data" / "fixture_study"
 ROWS = [Row("a", efficiency=0.5), Row("b", efficiency=0.4), Row("onednn", efficiency=0.3)]

@@ -16,6 +16,7 @@ import numpy as np
 
 from convbwd_study import stats
 from convbwd_study.machine import slug
+from convbwd_study.plan import CACHES, LAYOUTS
 from convbwd_study.results import RACE, TIMED
 
 if TYPE_CHECKING:
@@ -127,7 +128,17 @@ class Analysis:
         columns = ["workload", "threads", "layout", "cache", "view_batch"]
         known = {w: i for i, w in enumerate(dict.fromkeys([*self.study.layer_order, *self.best["workload"]]))}
         views = {View(*row) for row in self.best[columns].itertuples(index=False)}
-        return sorted(views, key=lambda view: (known[view.workload], view))
+
+        def rank(view: View) -> tuple[int, ...]:
+            return (
+                known[view.workload],
+                view.batch,
+                view.threads,
+                LAYOUTS.index(view.layout),
+                CACHES.index(view.cache),
+            )
+
+        return sorted(views, key=rank)
 
     def of(self, view: View, table: pd.DataFrame | None = None) -> pd.DataFrame:
         """The rows of a view, of `best` or of another table with its columns."""

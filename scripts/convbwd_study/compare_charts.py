@@ -115,7 +115,7 @@ def ratio_map(match: Match, joined: pd.DataFrame, implementations: list[str]) ->
     )
     labels = base.mark_text(style="ink", fontSize=10).encode(text="text:N")
     panels = list(dict.fromkeys(data["panel"]))
-    chart = alt.layer(cells, labels, data=data).properties(width=alt.Step(40), height=alt.Step(19))
+    chart = alt.layer(cells, labels, data=data).properties(width=max(280, 40 * len(here)), height=alt.Step(19))
     return Figure(
         "ratios",
         f"How many times faster than in {first}",

@@ -39,8 +39,11 @@ def cpu_of(study: Study) -> str:
 def completeness(study: Study) -> str:
     if study.missing.empty:
         return ""
-    cells = words.counted(len(study.missing), "cell is", "cells are")
-    return f"The study is incomplete: of {study.planned} {cells} missing; `run` on the same folder goes on."
+    missing = len(study.missing)
+    verb = "is" if missing == 1 else "are"
+    return (
+        f"The study is incomplete: {missing} of {study.planned} cells {verb} missing; `run` on the same folder goes on."
+    )
 
 
 def _winners(scene: Scene) -> list[str]:
@@ -70,6 +73,8 @@ def _named(totals: list[Total], name: str) -> Total | None:
 
 def compared(speedup: Estimate) -> str:
     """`1.11 times as fast as onednn (1.10–1.12)`, or that the two are level."""
+    if speedup.lo == speedup.hi == 1:
+        return f"which is {VENDOR} on every layer"
     interval = words.interval(speedup)
     bounds = (speedup.lo, speedup.hi) if speedup.has_interval else (speedup.value, speedup.value)
     if bounds[0] >= 1 / MIN_EFFECT and bounds[1] <= MIN_EFFECT:

@@ -136,7 +136,7 @@ def vendor_map(scene: Scene) -> Figure:
         ],
     )
     labels = base.mark_text(style="ink", fontSize=10).encode(text="text:N")
-    chart = alt.layer(cells, labels, data=data).properties(width=alt.Step(40), height=alt.Step(19))
+    chart = alt.layer(cells, labels, data=data).properties(width=max(170, 40 * len(here)), height=alt.Step(19))
     facet = chart.facet(column=scene.by_pass())
     return Figure(
         "vendor",

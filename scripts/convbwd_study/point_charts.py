@@ -82,7 +82,11 @@ def workspace(scene: Scene) -> Figure:
         alt.Chart(data)
         .mark_tick(thickness=2, opacity=0.75)
         .encode(
-            x=alt.X("mib:Q", scale=alt.Scale(type="symlog", constant=0.1), title="scratch memory, MiB"),
+            x=alt.X(
+                "mib:Q",
+                scale=alt.Scale(type="symlog", constant=0.1, domain=[0, max(0.1, float(data["mib"].max()))]),
+                title="scratch memory, MiB",
+            ),
             y=alt.Y("impl:N", sort=here, title=None),
             color=scene.colour(legend=False),
             tooltip=["layer", "gradient", "impl", alt.Tooltip("mib:Q", format=".2f")],

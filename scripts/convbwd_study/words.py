@@ -59,7 +59,7 @@ def times(ratio: float) -> str:
 
 def _digits(estimate: Estimate) -> int:
     """As many as it takes, within reason, for the ends of the interval to look different."""
-    return next((n for n in (3, 4, 5) if significant(estimate.lo, n) != significant(estimate.hi, n)), 5)
+    return next((n for n in (3, 4, 5) if significant(estimate.lo, n) != significant(estimate.hi, n)), 3)
 
 
 def interval(estimate: Estimate) -> str:
