@@ -51,20 +51,25 @@ View4<const float> Inputs::view(const Problem& problem, Role role) const {
   return plain_view((role == Role::dy ? dy : other).data(), problem, role, Layout::nchw);
 }
 
-double magnitude_bound(const Problem& problem, Pass pass, const Inputs& inputs) {
-  // Data gradient: an element of dx sums over one channel of w. Weight gradient: an element of dw sums over one channel
-  // of dy. The sum of that channel's |values|, times the largest |value| of the other tensor, is not exceeded.
+std::vector<double> magnitude_bounds(const Problem& problem, Pass pass, const Inputs& inputs) {
+  // An element of dx sums over the weights of its channel c, an element of dw over the dy of its channel k: the sum of
+  // those |values|, times the largest |value| of the other tensor, is not exceeded.
   const bool data = pass == Pass::data;
   const auto view = inputs.view(problem, data ? Role::w : Role::dy);
-  const Dim groups = data ? problem.G : 1;
-  std::vector<double> sums(static_cast<std::size_t>(groups * view.extent[1]));
+  const double other = largest(data ? inputs.dy : inputs.other);
+  std::vector<double> bounds(static_cast<std::size_t>(data ? problem.C : problem.K));
   for (Dim a = 0; a < view.extent[0]; ++a)
     for (Dim b = 0; b < view.extent[1]; ++b) {
-      double& sum = sums[static_cast<std::size_t>((data ? a / problem.K_per_group() * view.extent[1] : 0) + b)];
+      double& bound = bounds[static_cast<std::size_t>(data ? a / problem.K_per_group() * view.extent[1] + b : b)];
       for (Dim c = 0; c < view.extent[2]; ++c)
-        for (Dim d = 0; d < view.extent[3]; ++d) sum += std::abs(view(a, b, c, d));
+        for (Dim d = 0; d < view.extent[3]; ++d) bound += std::abs(view(a, b, c, d)) * other;
     }
-  return *std::max_element(sums.begin(), sums.end()) * largest(data ? inputs.dy : inputs.other);
+  return bounds;
+}
+
+double magnitude_bound(const Problem& problem, Pass pass, const Inputs& inputs) {
+  const std::vector<double> bounds = magnitude_bounds(problem, pass, inputs);
+  return *std::max_element(bounds.begin(), bounds.end());
 }
 
 Inputs make_inputs(const Problem& problem, Pass pass, Data data, double growth, std::uint64_t seed) {

@@ -26,7 +26,10 @@ struct Inputs {
 /// element; `exact` says whether that succeeded.
 Inputs make_inputs(const Problem& problem, Pass pass, Data data, double growth, std::uint64_t seed);
 
-/// An upper bound of sum |a*b| over all elements of the output.
+/// For each channel of the output (c of dx, k of dw) an upper bound of sum |a*b| over its elements.
+std::vector<double> magnitude_bounds(const Problem& problem, Pass pass, const Inputs& inputs);
+
+/// The largest of them.
 double magnitude_bound(const Problem& problem, Pass pass, const Inputs& inputs);
 
 /// Element by element, whatever the strides; extents are equal.

@@ -71,6 +71,8 @@ struct Implementation {
   bool exact_on_integers = true;      // equal to the oracle bit for bit while no intermediate exceeds 2^24
   double integer_growth = 1;          // intermediates on integers are at most this times sum |a*b|, in units
   double error_constant = 1;          // c of  error <= c * epsilon * sqrt(terms) * sum |a*b|,  measured
+  bool mixes_outputs = false;         // an element's error comes from its neighbours' terms too (Winograd): the bound
+                                      // takes the largest sum |a*b| that the element's channel could have
   bool caps_process = false;          // a library whose instruction set is fixed once per process
   std::string_view environment = {};  // NAME=VALUE to be set before the process starts, for a cap below the CPU's best
   Support (*supports)(const Problem&, Pass) = nullptr;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <sstream>
 
@@ -91,6 +92,7 @@ Reference::Reference(const Problem& problem, Pass pass, Data data, double growth
     real_expected_.push_back(expected_of(problem, pass, inputs_, real_probes_.back()));
   }
   total_magnitude_ = expected_of(problem, pass, inputs_, ones(problem, pass), /*magnitude=*/true);
+  channel_bounds_ = magnitude_bounds(problem, pass, inputs_);
 }
 
 void Reference::load(Session& session) const {
@@ -99,20 +101,32 @@ void Reference::load(Session& session) const {
 
 Verdict Reference::judge(View4<const float> gradient, const Implementation& implementation) const {
   Verdict verdict;
-  const bool exact = inputs_.exact && implementation.exact_on_integers;
-  judge_elements(gradient, implementation.error_constant, exact, verdict);
-  if (verdict) judge_probes(gradient, implementation.error_constant, exact, verdict);
+  judge_elements(gradient, implementation, verdict);
+  if (verdict) judge_probes(gradient, implementation, verdict);
   return verdict;
 }
 
-void Reference::judge_elements(View4<const float> gradient, double constant, bool exact, Verdict& verdict) const {
-  const double unit = constant * kEpsilon * std::sqrt(static_cast<double>(problem_.terms(pass_)));
+double Reference::magnitude(const Element& element, const Implementation& implementation) const {
+  if (!implementation.mixes_outputs) return element.magnitude;
+  return channel_bounds_[static_cast<std::size_t>(element.at[pass_ == Pass::data ? 1 : 0])];
+}
+
+double Reference::total_magnitude(const Implementation& implementation) const {
+  if (!implementation.mixes_outputs) return total_magnitude_;
+  const double elements_a_channel =
+      static_cast<double>(problem_.elements(output_of(pass_))) / static_cast<double>(channel_bounds_.size());
+  return elements_a_channel * std::accumulate(channel_bounds_.begin(), channel_bounds_.end(), 0.0);
+}
+
+void Reference::judge_elements(View4<const float> gradient, const Implementation& implementation,
+                               Verdict& verdict) const {
+  const double unit = implementation.error_constant * kEpsilon * std::sqrt(static_cast<double>(problem_.terms(pass_)));
   verdict.checked = static_cast<Dim>(elements_.size());
   for (const Element& element : elements_) {
     const auto [a, b, c, d] = element.at;
     const float got = gradient(a, b, c, d);
     // A whole number is exact in float here; a real one may lose half a unit when it is stored.
-    const double allowed = exact ? 0 : unit * element.magnitude;
+    const double allowed = exact(implementation) ? 0 : unit * magnitude(element, implementation);
     const double error = std::abs(static_cast<double>(got) - element.value);
     if (allowed > 0 && error <= allowed) verdict.error_ratio = std::max(verdict.error_ratio, error / allowed);
     if (error <= allowed) continue;
@@ -130,11 +144,13 @@ void Reference::judge_elements(View4<const float> gradient, double constant, boo
                      " elements checked are wrong";
 }
 
-void Reference::judge_probes(View4<const float> gradient, double constant, bool exact, Verdict& verdict) const {
-  if (const auto at = first_unfit(gradient, exact)) {
+void Reference::judge_probes(View4<const float> gradient, const Implementation& implementation,
+                             Verdict& verdict) const {
+  const bool whole = exact(implementation);
+  if (const auto at = first_unfit(gradient, whole)) {
     const float got = gradient((*at)[0], (*at)[1], (*at)[2], (*at)[3]);
     verdict.wrong =
-        place(*at) + " = " + std::to_string(got) + ", expected a " + (exact ? "whole" : "finite") + " number";
+        place(*at) + " = " + std::to_string(got) + ", expected a " + (whole ? "whole" : "finite") + " number";
     verdict.failed = 1;
     return;
   }
@@ -142,18 +158,19 @@ void Reference::judge_probes(View4<const float> gradient, double constant, bool 
   // leaves room for elements of unequal magnitude.
   constexpr double kRoom = 8;
   const double elements = static_cast<double>(gradient.size());
-  const double allowed = kRoom * constant * kEpsilon * std::sqrt(static_cast<double>(problem_.terms(pass_))) *
-                         total_magnitude_ / std::sqrt(elements);
+  const double allowed = kRoom * implementation.error_constant * kEpsilon *
+                         std::sqrt(static_cast<double>(problem_.terms(pass_))) * total_magnitude(implementation) /
+                         std::sqrt(elements);
   for (std::size_t i = 0; i < kProbes; ++i) {
     double error = 0;
     const bool right =
-        exact ? inner_product(problem_, pass_, gradient, exact_probes_[i]) == exact_expected_[i]
+        whole ? inner_product(problem_, pass_, gradient, exact_probes_[i]) == exact_expected_[i]
               : (error = std::abs(inner_product(problem_, pass_, gradient, real_probes_[i]) - real_expected_[i])) <=
                     allowed;
     if (right) continue;
     std::ostringstream message;
     message << "adjoint identity " << i + 1 << " of " << kProbes << " does not hold";
-    if (!exact) message << ": off by " << error << " (allowed " << allowed << ")";
+    if (!whole) message << ": off by " << error << " (allowed " << allowed << ")";
     message << "; some element outside the " << verdict.checked << " compared is wrong";
     verdict.wrong = message.str();
     verdict.failed = 1;

@@ -52,8 +52,12 @@ class Reference {
     std::array<Dim, 4> at;
     double value, magnitude;
   };
-  void judge_elements(View4<const float> gradient, double constant, bool exact, Verdict& verdict) const;
-  void judge_probes(View4<const float> gradient, double constant, bool exact, Verdict& verdict) const;
+  /// What the error of an element, and of the sum of all elements, is measured by.
+  double magnitude(const Element& element, const Implementation& implementation) const;
+  double total_magnitude(const Implementation& implementation) const;
+  void judge_elements(View4<const float> gradient, const Implementation& implementation, Verdict& verdict) const;
+  void judge_probes(View4<const float> gradient, const Implementation& implementation, Verdict& verdict) const;
+  bool exact(const Implementation& implementation) const { return inputs_.exact && implementation.exact_on_integers; }
   std::string place(const std::array<Dim, 4>& at) const;
 
   Problem problem_;
@@ -66,6 +70,7 @@ class Reference {
   std::vector<Probe<double>> real_probes_;
   std::vector<double> real_expected_;
   double total_magnitude_ = 0;
+  std::vector<double> channel_bounds_;
 };
 
 }  // namespace convbwd
