@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "core/simd.h"
+#include "core/gemm/register_tile.h"
 
 // The innermost loop of a matrix product: a tile of C held in registers while A and B stream by. Include it only in
 // code that is compiled for one instruction set; everything here is inline.
@@ -17,10 +17,9 @@ namespace convbwd::gemm {
 inline constexpr int kTileRows = simd::kRegisters == 32 ? 14 : 6;
 inline constexpr int kTileVectors = 2;
 inline constexpr Dim kTileColumns = kTileVectors * simd::kWidth;
-static_assert(kTileRows * kTileVectors + kTileVectors + 1 <= simd::kRegisters, "accumulators would be spilled");
 
-/// C tile = A panel * B panel, or += where `accumulate`:  C[i][j] = sum over d of a[d * rows + i] * b[d * kTileColumns
-/// + j] for i < rows and every j < kTileColumns.
+/// C tile = A panel * B panel, or += where `accumulate`; for i < rows and j < kTileColumns
+///     C[i][j] = sum over d of  a[d * rows + i] * b[d * kTileColumns + j]
 ///
 ///   a, 6 rows:     A00 A10 A20 A30 A40 A50 | A01 A11 A21 A31 A41 A51 | ...     column d of the panel at a + 6 d
 ///   b, 16 columns: B00 B01 ... B0F         | B10 B11 ... B1F         | ...     row d of the panel at b + 16 d
@@ -28,25 +27,10 @@ static_assert(kTileRows * kTileVectors + kTileVectors + 1 <= simd::kRegisters, "
 template <int rows>
 inline void tile_product(Dim depth, const float* a, const float* b, float* c, Dim c_stride, bool accumulate) {
   static_assert(rows >= 1 && rows <= kTileRows);
-  simd::Vec sum[rows][kTileVectors];
-#pragma GCC unroll 14
-  for (int i = 0; i < rows; ++i)
-    for (int v = 0; v < kTileVectors; ++v) sum[i][v] = simd::zero();
-  for (Dim d = 0; d < depth; ++d, a += rows, b += kTileColumns) {
-    const simd::Vec b0 = simd::load(b), b1 = simd::load(b + simd::kWidth);
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; ++i) {
-      const simd::Vec ai = simd::broadcast(a[i]);
-      sum[i][0] = simd::fma(ai, b0, sum[i][0]);
-      sum[i][1] = simd::fma(ai, b1, sum[i][1]);
-    }
-  }
-#pragma GCC unroll 14
-  for (int i = 0; i < rows; ++i)
-    for (int v = 0; v < kTileVectors; ++v) {
-      float* at = c + i * c_stride + v * simd::kWidth;
-      simd::store(at, accumulate ? simd::load(at) + sum[i][v] : sum[i][v]);
-    }
+  RegisterTile<rows, kTileVectors> tile;
+  tile.clear();
+  for (Dim d = 0; d < depth; ++d, a += rows, b += kTileColumns) tile.add_product(a, 1, b, simd::kWidth);
+  tile.store(c, c_stride, simd::kWidth, accumulate);
 }
 
 using TileProduct = void (*)(Dim depth, const float* a, const float* b, float* c, Dim c_stride, bool accumulate);
