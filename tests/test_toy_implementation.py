@@ -63,8 +63,8 @@ int main() {
   const Problem problem{.C = 3, .H = 5, .W = 5, .K = 2, .R = 3, .S = 3, .P = 3, .Q = 3};
   for (const Implementation* row : implementations()) {
     Session session(*row, problem, Pass::data, {});
-    std::cout << title(*row) << (prove(session, Reference(problem, Pass::data, Data::integers, 1, 1)) ? " right" : " wrong")
-              << "\\n";
+    const Reference reference(problem, Pass::data, Data::integers, 1, 1);
+    std::cout << title(*row) << (prove(session, reference) ? " right" : " wrong") << "\\n";
   }
 }
 """

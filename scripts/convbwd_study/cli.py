@@ -73,6 +73,7 @@ def run(
         typer.Option(help="shipped workload or a file of descriptors; repeatable  [default: resnet50 at batch 8]"),
     ] = None,
     problem: Annotated[list[str] | None, typer.Option(help="one layer as a descriptor; repeatable")] = None,
+    layer: Annotated[list[str] | None, typer.Option(help="only this layer of the workload; repeatable")] = None,
     impl: Annotated[str | None, typer.Option(help="name[:isa],...: only these implementations")] = None,
     isa: Annotated[str, typer.Option(help="best | all | list of baseline,avx2,avx512,neon: caps")] = "best",
     pass_: Annotated[str, typer.Option("--pass", help="data,weights: which gradients")] = ",".join(PASSES),
@@ -94,6 +95,7 @@ def run(
         options = Options(
             workloads=tuple(_source(name) for name in workload or ()) if named else Options.workloads,
             problems=tuple(problem or ()),
+            layers=tuple(layer or ()),
             implementations=comma_list("--impl", impl) if impl is not None else (),
             isa=isa,
             passes=comma_list("--pass", pass_, PASSES),
@@ -133,6 +135,23 @@ def compare(
         comparison = write_comparison(folders, out)
         _out.print(comparison.headline)
         _out.print(comparison.path)
+
+
+@app.command(epilog=EXIT_CODES)
+def publish(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of a complete study")],
+    name: Annotated[str, typer.Option("--as", help="what it is, e.g. resnet50; the machine's name is put before it")],
+    readme: Annotated[bool, typer.Option("--readme", help="also make it the README's table of results")] = False,
+) -> None:
+    """Copies a study to reports/published, without names and paths of this machine."""
+    with _one_line_errors():
+        check_is_study(folder)
+        from convbwd_study import publish as publishing
+
+        published = publishing.publish(folder, name)
+        if readme:
+            publishing.update_readme(ROOT / "README.md", published)
+        _out.print(published)
 
 
 @app.command("list", epilog=EXIT_CODES)

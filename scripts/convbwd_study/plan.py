@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -24,10 +25,11 @@ CACHES = ("warm", "cold")
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. An empty `implementations` means all; `budget` is in seconds, None as the runner chooses."""
+    """What was asked for. Empty `layers` and `implementations` mean all; `budget` is in seconds, None: the runner chooses."""
 
     workloads: tuple[str, ...] = ("resnet50",)
     problems: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     implementations: tuple[str, ...] = ()
     isa: str = "best"
     passes: tuple[str, ...] = PASSES
@@ -154,7 +156,15 @@ def _workloads(build: Build, options: Options) -> tuple[Workload, ...]:
     _refuse_twins([workload.name for workload in workloads], "two workloads are called {}")
     for workload in workloads:
         _refuse_twins([layer.name for layer in workload.layers], f"{workload.name}: two layers are called {{}}")
-    return tuple(workloads)
+    return tuple(_only(workload, options.layers) for workload in workloads) if options.layers else tuple(workloads)
+
+
+def _only(workload: Workload, names: Sequence[str]) -> Workload:
+    """The workload cut down to some of its layers."""
+    unknown = next((name for name in names if all(layer.name != name for layer in workload.layers)), None)
+    if unknown:
+        raise NothingMatched(f"--layer {unknown}: {workload.name} has no such layer")
+    return dataclasses.replace(workload, layers=tuple(layer for layer in workload.layers if layer.name in names))
 
 
 def _refuse_twins(names: Sequence[str], complaint: str) -> None:
