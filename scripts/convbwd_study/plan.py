@@ -25,7 +25,7 @@ CACHES = ("warm", "cold")
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. Empty `layers` and `implementations` mean all; `budget` is in seconds, None: the runner chooses."""
+    """What was asked for. Empty `layers` and `implementations` mean all; `budget` is in seconds, None if not given."""
 
     workloads: tuple[str, ...] = ("resnet50",)
     problems: tuple[str, ...] = ()
