@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# clang's OpenMP runtime beside the libraries' GNU one complains on stderr about the CPUs the other has taken.
+os.environ.setdefault("KMP_WARNINGS", "0")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
