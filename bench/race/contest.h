@@ -20,6 +20,7 @@ struct Contender {
   std::unique_ptr<Session> session;  // null once there is a reason
   Verdict verdict;
   double plan_seconds = 0, proof_seconds = 0;
+  double execution_seconds = 0;     // of one execution, as far as the proof could tell
   std::optional<double> proof_run;  // so slow that its proof run is its only measurement, in seconds
 };
 
@@ -28,6 +29,8 @@ class Contest {
  public:
   /// A row whose single execution takes longer than this is timed by its proof run alone.
   static constexpr double kSlowSeconds = 0.5;
+  /// A row that takes longer than this does not notice what caches held before, and is not warmed up.
+  static constexpr double kWarmUpSeconds = 0.05;
 
   Contest(const Cell& cell, const Options& options, Events& events);
 

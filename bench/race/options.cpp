@@ -47,7 +47,7 @@ void adapt_benchmark_flags(std::vector<std::string>& flags, Options& options) {
   take("benchmark_out_format", options.out_format);
   take("benchmark_filter", options.filter);
   options.list = options.list || given("benchmark_list_tests");
-  if (!given("benchmark_min_time") && !std::getenv("BENCHMARK_MIN_TIME")) flags.push_back("--benchmark_min_time=0.03");
+  if (!given("benchmark_min_time") && !std::getenv("BENCHMARK_MIN_TIME")) flags.push_back("--benchmark_min_time=0.01");
   // Rounds are ours; the library's own shuffle repeats one contender back to back.
   if (!given("benchmark_enable_random_interleaving")) flags.push_back("--benchmark_enable_random_interleaving=false");
 }

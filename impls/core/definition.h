@@ -10,7 +10,7 @@ namespace convbwd {
 
 // The two gradients exactly as they are defined:
 //
-//   dx[n,c,h,w] = sum over k,r,s of  dy[n,k,p,q] * w[k,c,r,s]   where  h_of(p,r) = h  and  w_of(q,s) = w
+//   dx[n,c,h,w] = sum over r,s,k of  dy[n,k,p,q] * w[k,c,r,s]   where  h_of(p,r) = h  and  w_of(q,s) = w
 //   dw[k,c,r,s] = sum over n,p,q of  dy[n,k,p,q] * x[n,c,h,w]   where  h = h_of(p,r), w = w_of(q,s) lie in the image
 //
 // with c inside the group of k. Nothing here is clever: this is what every other implementation is compared with.
@@ -43,15 +43,15 @@ Sum data_gradient_at(const Problem& problem, View4<const T> dy, View4<const T> w
   Sum sum;
   const Dim group = c / problem.C_per_group();
   const Dim k_begin = group * problem.K_per_group(), k_end = k_begin + problem.K_per_group();
-  for (Dim k = k_begin; k < k_end; ++k)
-    for (Dim r = 0; r < problem.R; ++r) {
-      const Dim p = row_reading(problem, h, r);
-      if (p < 0) continue;
-      for (Dim s = 0; s < problem.S; ++s) {
-        const Dim q = column_reading(problem, wide, s);
-        if (q >= 0) sum.add(dy(n, k, p, q), w(k, c % problem.C_per_group(), r, s));
-      }
+  for (Dim r = 0; r < problem.R; ++r) {
+    const Dim p = row_reading(problem, h, r);
+    if (p < 0) continue;
+    for (Dim s = 0; s < problem.S; ++s) {
+      const Dim q = column_reading(problem, wide, s);
+      if (q < 0) continue;
+      for (Dim k = k_begin; k < k_end; ++k) sum.add(dy(n, k, p, q), w(k, c % problem.C_per_group(), r, s));
     }
+  }
   return sum;
 }
 

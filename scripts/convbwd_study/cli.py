@@ -81,7 +81,7 @@ def run(
     layout: Annotated[str, typer.Option(help="native,nchw,nhwc: how tensors are handed over")] = "native",
     cache: Annotated[str, typer.Option(help="warm,cold: state of the caches before each execution")] = "warm",
     batch: Annotated[int | None, typer.Option(min=1, max=1 << 20, help="replaces the batch of every problem")] = None,
-    budget: Annotated[str | None, typer.Option(help="time for all cells, e.g. 10m  [default: 6 s a cell]")] = None,
+    budget: Annotated[str | None, typer.Option(help="time for all cells, e.g. 10m  [default: 7 s a cell]")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the study  [default: reports/studies/...]")] = None,
     timeout: Annotated[
         float | None,
