@@ -27,6 +27,10 @@ namespace {
 
 constexpr int kMostRounds = 50;
 
+// A row that has used up this share of its cell's time sits the later rounds out: slow rows are known well enough after
+// a few samples, and the fast ones, which are close to each other, need many.
+constexpr double kMostShareOfCell = 0.2;
+
 volatile std::sig_atomic_t interrupted = 0;
 void on_interrupt(int) {
   interrupted = 1;
@@ -41,7 +45,8 @@ struct Moment {
 
 struct Entry {
   std::string name;
-  std::size_t index;  // of the contender in its contest
+  std::size_t index;        // of the contender in its contest
+  double seconds_used = 0;  // in the rounds of the cell
 };
 
 /// Registers every contender of every cell that passes the filter.
@@ -83,7 +88,8 @@ void run_rounds(const std::vector<Entry>& entries, const Options& options, Conte
                 Events& events, Moment& moment) {
   std::vector<Entry> ready;
   const std::size_t mark = collector.mark();
-  collector.set_round(0);
+  collector.set_round(moment.round = 0);
+  moment.sequence = 0;
   for (const Entry& entry : entries) {
     const Contender& contender = contest.contenders()[entry.index];
     if (contender.session && !contender.proof_run)
@@ -99,12 +105,18 @@ void run_rounds(const std::vector<Entry>& entries, const Options& options, Conte
     std::shuffle(ready.begin(), ready.end(), shuffle);
     collector.set_round(moment.round = round);
     moment.sequence = 0;
-    for (const Entry& entry : ready) {
+    bool anybody = false;
+    for (Entry& entry : ready) {
+      if (round >= options.rounds && entry.seconds_used > kMostShareOfCell * options.cell_seconds) continue;
+      anybody = true;
       const Events::Step step(events, contest.contenders()[entry.index].entrant.title, "time", round);
+      const double began = seconds_since_start();
       benchmark::RunSpecifiedBenchmarks(&collector, exactly(entry.name));
+      entry.seconds_used += seconds_since_start() - began;
       ++moment.sequence;
       if (interrupted) break;
     }
+    if (!anybody) break;
   }
   collector.close_rounds(mark, std::max(round, 1));
 }

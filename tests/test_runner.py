@@ -659,10 +659,10 @@ def test_the_budget_is_used_and_not_exceeded() -> None:
     assert 270 <= spent <= 315
 
 
-def test_without_a_budget_resnet50_takes_five_minutes() -> None:
+def test_without_a_budget_resnet50_leaves_room_for_its_report_in_six_minutes() -> None:
     spent, _ = simulated(None, cells_of(*[10.0] * 46), lambda _: 2.0)
     assert spent == pytest.approx(46 * SECONDS_A_CELL, rel=0.05)
-    assert spent < 300
+    assert spent < 345
 
 
 def test_a_budget_too_small_costs_one_round_a_cell() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SECONDS_A_CELL = 7.0  # without a --budget; ResNet-50's 46 cells then take under six minutes
 SLOW_ROWS = 3  # of a cell, that may each take a whole share_of_row
 LEAST_ROW_SECONDS = 0.2
+LEAST_TIMING = 0.25  # of a cell's planned share, whatever was spent
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Budget:
     - A row whose one execution is predicted over a third of the share is skipped with that reason: slow rows come in
       threes at most (the definition, its literal relatives), and together fill the share. Where earlier cells
       overspent, this limit falls to half of the plan and no further: late layers keep the rows that early ones have.
-    - The budget is a plan, not an axe: each cell keeps one round, whatever was spent. A study exceeds its budget by
-      what its remaining cells need for proof and one round, and by the timeouts of rows that hang, not more.
+    - The budget is a plan, not an axe: each cell keeps a quarter of its planned share for its rounds, whatever was
+      spent. A study exceeds its budget by what its remaining cells need for proof and that quarter, and by the timeouts
+      of rows that hang, not more.
     """
 
     def __init__(
@@ -67,9 +69,9 @@ class Budget:
         before_rounds = share / 2
         if self._weight_done:
             before_rounds = self._before_rounds / self._weight_done * self._weights[cell.key]
-        least = self._planned * self._weights[cell.key] / 2
-        row = max(LEAST_ROW_SECONDS, max(share, least) / SLOW_ROWS)
-        return Share(timing=max(0.0, share - before_rounds), row=row)
+        planned = self._planned * self._weights[cell.key]
+        row = max(LEAST_ROW_SECONDS, max(share, planned / 2) / SLOW_ROWS)
+        return Share(timing=max(planned * LEAST_TIMING, share - before_rounds), row=row)
 
     def finished(self, cell: Cell, seconds: float, share: Share) -> None:
         self._left.discard(cell.key)
