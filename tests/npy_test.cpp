@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -38,7 +39,7 @@ class Npy : public testing::Test {
   }
   std::string error_of(const std::string& bytes) const { return read_npy(file(bytes), kShape).error; }
 
-  const fs::path folder = fs::path(testing::TempDir()) / "convbwd_npy_test";
+  const fs::path folder = fs::path(testing::TempDir()) / ("convbwd_npy_test." + std::to_string(getpid()));
   const std::string numbers = std::string(30 * sizeof(float), '\1');
 };
 

@@ -2,6 +2,7 @@
 #include "core/workload.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
@@ -211,7 +212,7 @@ TEST(Workload, RefusalsNameLineAndField) {
 }
 
 TEST(Workload, FilesThatAreNone) {
-  const fs::path folder = fs::path(testing::TempDir()) / "convbwd_workload_test";
+  const fs::path folder = fs::path(testing::TempDir()) / ("convbwd_workload_test." + std::to_string(getpid()));
   fs::create_directories(folder);
   EXPECT_EQ(read_workload(folder / "absent.txt").error, "no such file");
   EXPECT_EQ(read_workload(folder).error, "not a regular file");
