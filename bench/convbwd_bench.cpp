@@ -49,8 +49,8 @@ struct Entry {
   double seconds_used = 0;  // in the rounds of the cell
 };
 
-/// Registers every contender of every cell that passes the filter.
-std::vector<std::vector<Entry>> register_all(const std::vector<Cell>& cells, const Options& options, Moment& moment) {
+/// Every contender of every cell that passes the filter.
+std::vector<std::vector<Entry>> entries_of(const std::vector<Cell>& cells, const Options& options) {
   std::string pattern = options.filter;
   const bool inverted = pattern.starts_with('-');
   if (inverted) pattern.erase(0, 1);
@@ -65,17 +65,22 @@ std::vector<std::vector<Entry>> register_all(const std::vector<Cell>& cells, con
     const auto entrants = entrants_of(cells[i], options);
     for (std::size_t index = 0; index < entrants.size(); ++index) {
       const std::string name = benchmark_name(cells[i], entrants[index]);
-      if (std::regex_search(name, filter) == inverted) continue;
-      entries[i].push_back({name, index});
-      benchmark::RegisterBenchmark(name.c_str(),
-                                   [&moment, index](benchmark::State& state) {
-                                     moment.contest->run(state, index, moment.round, moment.sequence);
-                                   })
-          ->UseManualTime()
-          ->Unit(benchmark::kMillisecond);
+      if (std::regex_search(name, filter) != inverted) entries[i].push_back({name, index});
     }
   }
   return entries;
+}
+
+/// Makes the contenders of one cell what Google Benchmark knows. Cells that differ only in their cap share names.
+void register_entries(const std::vector<Entry>& entries, Moment& moment) {
+  benchmark::ClearRegisteredBenchmarks();
+  for (const Entry& entry : entries)
+    benchmark::RegisterBenchmark(entry.name.c_str(),
+                                 [&moment, index = entry.index](benchmark::State& state) {
+                                   moment.contest->run(state, index, moment.round, moment.sequence);
+                                 })
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond);
 }
 
 /// The name as a regular expression that matches it alone, with what Google Benchmark appends to it.
@@ -100,7 +105,7 @@ void run_rounds(const std::vector<Entry>& entries, const Options& options, Conte
   std::mt19937_64 shuffle(options.seed);
   const double start = seconds_since_start();
   int round = 0;
-  for (; round < kMostRounds && !ready.empty() && !interrupted; ++round) {
+  for (; round < std::max(kMostRounds, options.rounds) && !ready.empty() && !interrupted; ++round) {
     if (round >= options.rounds && seconds_since_start() - start >= options.cell_seconds) break;
     std::shuffle(ready.begin(), ready.end(), shuffle);
     collector.set_round(moment.round = round);
@@ -129,6 +134,7 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
   const std::string started = support::utc_now();
   Contest contest(cell, options, events);
   moment.contest = &contest;
+  register_entries(entries, moment);
   support::pin_threads(cell.threads);
   contest.qualify();
 
@@ -137,11 +143,13 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
   std::string noisy;
   for (int attempt = 0; attempt < 2 && !interrupted; ++attempt) {
     const std::size_t mark = collector.mark();
+    const support::Disturbance around_rounds;
     before = support::probe(cell.threads, cell.cap);
     contest.set_peak(before.fma_gflops);
     run_rounds(entries, options, contest, collector, events, moment);
     after = support::probe(cell.threads, cell.cap);
     noisy = support::disagreement(before, after);
+    if (noisy.empty()) noisy = around_rounds.others();
     if (noisy.empty()) break;
     if (attempt == 0 && !interrupted) collector.forget_since(mark);
   }
@@ -160,6 +168,12 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
   return facts;
 }
 
+/// Whether all output reached its destination.
+bool said_it_all() {
+  std::cout.flush();
+  return static_cast<bool>(std::cout);
+}
+
 int run(int argc, char** argv) {
   char** const whole_command = argv;
   const Options options = parse_options(argc, argv);
@@ -168,17 +182,18 @@ int run(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return support::kUsage;
 
   const std::vector<Cell> cells = cells_of(options);
-  if (cells.empty())
-    support::refuse("no layer: name a --workload or a --problem, and a --layer that it has", support::kNotSupported);
+  if (options.workloads.empty() && options.problems.empty()) support::refuse("name a --workload or a --problem");
+  if (cells.empty()) support::refuse("no layer is left of --workload and --layer", support::kNotSupported);
   Moment moment;
-  const auto entries = register_all(cells, options, moment);
+  const auto entries = entries_of(cells, options);
   if (std::all_of(entries.begin(), entries.end(), [](const auto& of_cell) { return of_cell.empty(); }))
     support::refuse("nothing matched --impl and --benchmark_filter=" + options.filter, support::kNotSupported);
   if (options.list) {
     for (const auto& of_cell : entries)
       for (const Entry& entry : of_cell) std::cout << entry.name << "\n";
-    return 0;
+    return said_it_all() ? support::kGood : support::kFailed;
   }
+  if (!options.out.empty()) require_writable(options.out);
 
   std::size_t width = 0;
   for (const auto& of_cell : entries)
@@ -195,10 +210,19 @@ int run(int argc, char** argv) {
   benchmark::Shutdown();
   if (interrupted) return support::kInterrupted;
   if (collector.any_wrong()) return support::kWrong;
-  return collector.any_failed() ? support::kFailed : support::kGood;
+  if (collector.any_failed() || !said_it_all()) return support::kFailed;
+  return collector.any_timed() ? support::kGood : support::kNotSupported;
 }
 
 }  // namespace
 }  // namespace convbwd::race
 
-int main(int argc, char** argv) { return convbwd::race::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return convbwd::race::run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    convbwd::support::refuse("out of memory", convbwd::support::kFailed);
+  } catch (const std::exception& error) {
+    convbwd::support::refuse(error.what(), convbwd::support::kFailed);
+  }
+}

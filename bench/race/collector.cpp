@@ -48,5 +48,8 @@ void Collector::close_rounds(std::size_t mark, int rounds) {
 
 bool Collector::any_wrong() const { return any_begins_with(runs_, "wrong: "); }
 bool Collector::any_failed() const { return any_begins_with(runs_, "failed: "); }
+bool Collector::any_timed() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const auto& run) { return error_of(run).empty(); });
+}
 
 }  // namespace convbwd::race

@@ -30,6 +30,7 @@ class Collector : public benchmark::BenchmarkReporter {
 
   bool any_wrong() const;
   bool any_failed() const;
+  bool any_timed() const;
   const std::vector<Run>& runs() const { return runs_; }
   void finish() { display_.Finalize(); }
 

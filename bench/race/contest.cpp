@@ -41,8 +41,14 @@ void Contest::qualify() {
   double growth = 1;
   for (const Contender& contender : contenders_)
     if (contender.entrant.row) growth = std::max(growth, contender.entrant.row->integer_growth);
-  integers_ = std::make_unique<Reference>(cell_.problem, cell_.pass, Data::integers, growth, options_.seed);
-  reals_ = std::make_unique<Reference>(cell_.problem, cell_.pass, Data::normal, growth, options_.seed);
+  try {
+    integers_ = std::make_unique<Reference>(cell_.problem, cell_.pass, Data::integers, growth, options_.seed);
+    reals_ = std::make_unique<Reference>(cell_.problem, cell_.pass, Data::normal, growth, options_.seed);
+  } catch (const std::bad_alloc&) {
+    for (Contender& contender : contenders_)
+      if (contender.entrant.reason.empty())
+        contender.entrant.reason = "failed: out of memory: the layer's own tensors do not fit";
+  }
   for (Contender& contender : contenders_)
     if (contender.entrant.reason.empty()) qualify(contender);
   integers_.reset();

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -61,6 +62,16 @@ std::string document(const std::vector<benchmark::BenchmarkReporter::Run>& runs,
     }
   }
   return parsed.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+void require_writable(const std::string& file) {
+  const std::filesystem::path path(file), folder = path.has_parent_path() ? path.parent_path() : ".";
+  std::error_code code;
+  const auto status = std::filesystem::symlink_status(path, code);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    support::refuse("--benchmark_out=" + file + " is there and is not a regular file");
+  if (access(folder.c_str(), W_OK | X_OK) != 0)
+    support::refuse("--benchmark_out=" + file + ": cannot write to its folder: " + std::strerror(errno));
 }
 
 void write_whole(const std::string& file, const std::string& text) {

@@ -5,6 +5,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -128,6 +130,32 @@ double steal_now() {
   return fields ? ticks / static_cast<double>(sysconf(_SC_CLK_TCK)) : 0;
 }
 
+/// Seconds that the CPUs this process may use were busy, for whomever.
+double busy_now() {
+  const std::string stat = text_of("/proc/stat");
+  double ticks = 0;
+  for (int cpu : usable_cpus()) {
+    std::istringstream fields(value_of(stat, "cpu" + std::to_string(cpu) + " "));
+    for (double user_nice_system = 0, field = 0; field < 3 && fields >> user_nice_system; ++field)
+      ticks += user_nice_system;
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+/// Seconds of CPU that this process has used.
+double own_now() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+double clock_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 long switches_now() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -204,8 +232,18 @@ std::string utc_now() {
   return text;
 }
 
-Disturbance::Disturbance() : steal_(steal_now()), switches_(switches_now()) {}
+Disturbance::Disturbance()
+    : steal_(steal_now()), switches_(switches_now()), busy_(busy_now()), own_(own_now()), start_(clock_now()) {}
 double Disturbance::steal_seconds() const { return steal_now() - steal_; }
 long Disturbance::involuntary_switches() const { return switches_now() - switches_; }
+
+std::string Disturbance::others() const {
+  constexpr double kMostCpus = 0.1, kTicks = 0.1;  // the kernel counts in hundredths of a second
+  const double seconds = clock_now() - start_, others = busy_now() - busy_ - (own_now() - own_);
+  if (others <= kMostCpus * seconds + kTicks) return {};
+  char text[64];
+  std::snprintf(text, sizeof text, "other processes kept %.1f CPUs busy", others / seconds);
+  return text;
+}
 
 }  // namespace convbwd::support

@@ -34,9 +34,14 @@ class Disturbance {
   double steal_seconds() const;       // taken from this virtual machine, summed over its CPUs
   long involuntary_switches() const;  // times a thread of ours had to leave its CPU
 
+  /// Why the CPUs were not ours alone ("other processes kept 0.8 CPUs busy"), or nothing. Not counting a tenth of a
+  /// CPU.
+  std::string others() const;
+
  private:
   double steal_;
   long switches_;
+  double busy_, own_, start_;
 };
 
 }  // namespace convbwd::support

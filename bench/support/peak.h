@@ -48,8 +48,9 @@ std::vector<Level> levels(int threads);
 /// Takes about `seconds`, and at least three samples.
 Rate bandwidth(Stream stream, int threads, const PeakLoops& loops, std::size_t bytes_per_thread, double seconds);
 
-/// The machine in a few milliseconds: multiply-adds with the best instruction set within the cap, and reading memory that
-/// no cache holds. Looks again where two looks disagree, so that what took a thread's CPU for a moment is not the answer.
+/// The machine in a few milliseconds: multiply-adds with the best instruction set within the cap, and reading memory
+/// that no cache holds. Looks again where two looks disagree, so that what took a thread away for a moment is not taken
+/// for the machine.
 struct Probe {
   double fma_gflops = 0, bandwidth_gbs = 0, seconds = 0;
 };

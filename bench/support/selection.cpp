@@ -55,11 +55,13 @@ std::vector<Layout> layouts_of(const std::string& list) {
 }
 
 std::vector<int> threads_of(const std::string& list) {
-  return chosen<int>("threads", list, "1 to 1024, all", [](const std::string& word) -> std::optional<int> {
+  return chosen<int>("threads", list, "1, 2, ..., all", [](const std::string& word) -> std::optional<int> {
     if (word == "all") return static_cast<int>(usable_cpus().size());
     int threads = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), threads);
-    if (error != std::errc() || end != word.data() + word.size() || threads < 1 || threads > 1024) return std::nullopt;
+    if (error != std::errc() || end != word.data() + word.size() || threads < 1) return std::nullopt;
+    if (const std::size_t usable = usable_cpus().size(); static_cast<std::size_t>(threads) > usable)
+      refuse("--threads=" + word + ": this process may use " + std::to_string(usable) + " CPUs");
     return threads;
   });
 }

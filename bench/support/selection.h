@@ -16,7 +16,7 @@ std::vector<std::string> words_of(const std::string& list);
 std::vector<Pass> passes_of(const std::string& list);
 std::vector<Layout> layouts_of(const std::string& list);
 
-/// Numbers from 1 to 1024, or `all`: as many as this process may keep busy.
+/// Numbers from 1 to as many CPUs as this process may keep busy, or `all` of them.
 std::vector<int> threads_of(const std::string& list);
 
 /// `best`, `all` (highest first) or names; each runs on this CPU.

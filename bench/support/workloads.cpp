@@ -49,7 +49,8 @@ std::vector<Workload> workloads_or_exit(const std::vector<std::string>& names_or
   for (const std::string& text : descriptors) {
     const Descriptor descriptor = parse_descriptor(text);
     if (!descriptor) refuse("--problem: " + descriptor.error);
-    bare.layers.push_back({.problem = descriptor.problem});
+    const std::string name = descriptor.name.empty() ? "" : escaped(descriptor.name);
+    bare.layers.push_back({.name = name, .count = descriptor.count, .problem = descriptor.problem});
   }
   if (!bare.layers.empty()) workloads.push_back(bare);
   for (Workload& workload : workloads)

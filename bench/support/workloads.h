@@ -16,8 +16,8 @@ std::vector<std::string> shipped_workloads();
 Workload workload_or_exit(const std::string& name_or_file);
 
 /// What a command line asks for: workloads, and then bare descriptors as one workload called `problem`, whose layers
-/// are called by their descriptors. `batch` replaces every batch, unless it is 0. Ends the program where one cannot be
-/// used.
+/// are called by their names or else by their descriptors. `batch` replaces every batch, unless it is 0. Ends the
+/// program where one cannot be used.
 std::vector<Workload> workloads_or_exit(const std::vector<std::string>& names_or_files,
                                         const std::vector<std::string>& descriptors, Dim batch);
 
