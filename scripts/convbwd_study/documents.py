@@ -119,10 +119,12 @@ class Fields:
 def read(file: Path) -> Fields:
     """The object at the root of a JSON file."""
     try:
-        size = file.stat().st_size
-        if size > MAX_BYTES:
-            raise BadDocument(f"{file}: {size} bytes, more than the {MAX_BYTES} that are read")
-        content = file.read_bytes()
+        if not file.is_file():  # a pipe or a device would never end
+            raise BadDocument(f"{file}: not a regular file" if file.exists() else f"{file}: no such file")
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise BadDocument(f"{file}: more than the {MAX_BYTES} bytes that are read")
     except OSError as error:
         raise from_os_error(error) from error
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from markupsafe import Markup
 
 from convbwd_study import charts, theme
 from convbwd_study.errors import from_os_error
+from convbwd_study.study import write_whole
 from convbwd_study.words import spreadsheet
 
 if TYPE_CHECKING:
@@ -74,15 +73,7 @@ def write_text(file: Path, text: str) -> None:
     """Whole or not at all."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_whole(file, text.encode())
     except OSError as error:
         raise from_os_error(error) from error
 

@@ -223,7 +223,9 @@ def thread_list(text: str) -> tuple[int, ...]:
         if word == "all":
             return usable_cpus()
         if re.fullmatch(r"[1-9][0-9]{0,2}|10[01][0-9]|102[0-4]", word):
+            if int(word) > usable_cpus():
+                raise UsageError(f"--threads {word}: this process may use {usable_cpus()} CPUs")
             return int(word)
-        raise UsageError(f"--threads {word}: expected numbers from 1 to 1024, or all")
+        raise UsageError(f"--threads {word}: expected numbers of CPUs, or all")
 
     return tuple(dict.fromkeys(count(word) for word in comma_list("--threads", text)))

@@ -33,6 +33,7 @@ TIMED = ("timed", "once")
 RACE = ["workload", "layer", "problem", "pass", "threads", "layout", "cache"]  # what a race is about; caps may differ
 
 LISTED_COLUMNS = ["key", "workload", "layer", "pass", "layout", "cache", "threads", "isa_cap", "problem", "count"]
+LEAST_PEAK = 0.95  # of the best peak of the same threads and cap: below, a cell is noisy
 MEASURED = ["macs", "nominal_macs", "peak_gflops", "bandwidth_gbs", "noisy", "started", "elapsed_seconds"]
 CELL_COLUMNS = [*LISTED_COLUMNS, "batch", *MEASURED, "listed"]
 COUNTERS = ["tensor_bytes", "workspace_bytes", "error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded"]
@@ -81,13 +82,15 @@ def load(folder: Path) -> Study:
     facts: dict[str, dict[str, str]] = {}
     hardware: list[str] = []
     wanted = {entry["key"] for entry in listed}
-    for file in files:
-        document = documents.read(file)
+    read = [documents.read(file) for file in files]
+    for file, document in zip(files, read, strict=True):
         context = document.object("context")
         facts[file.stem] = {key: value for key, value in context.values.items() if isinstance(value, str)}
         hardware.append(_caches(context))
         cells.append(_cell(file.stem, context) | {"listed": file.stem in wanted})
-        _add_entries(file.stem, cells[-1], document, rows, samples)
+    _compare_peaks(cells)
+    for file, document, cell in zip(files, read, cells, strict=True):
+        _add_entries(file.stem, cell, document, rows, samples)
 
     study = Study(
         folder=folder,
@@ -169,6 +172,24 @@ def _cell(key: str, context: Fields) -> dict[str, object]:
             "elapsed_seconds": context.number("elapsed_seconds", default=0),
         }
     )
+
+
+def _compare_peaks(cells: list[dict[str, object]]) -> None:
+    """Every cell is measured by the best peak of its conditions; one whose own was lower had not the whole machine.
+
+    A cell compares its beginning with its end only. A machine that is slow all the time (two virtual CPUs that had to
+    share a core, say) is seen by comparing cells.
+    """
+    best: dict[tuple[object, ...], float] = {}
+    conditions = [(cell["threads"], cell["isa_cap"]) for cell in cells]
+    own = [float(str(cell["peak_gflops"])) for cell in cells]
+    for condition, peak in zip(conditions, own, strict=True):
+        best[condition] = max(best.get(condition, 0.0), peak)
+    for cell, condition, peak in zip(cells, conditions, own, strict=True):
+        if peak < LEAST_PEAK * best[condition] and not cell["noisy"]:
+            cell["noisy"] = f"the multiply-add peak was {peak:.0f} GFLOP/s, {best[condition]:.0f} in other cells"
+        if peak > 0:
+            cell["peak_gflops"] = best[condition]
 
 
 def _caches(context: Fields) -> str:

@@ -155,6 +155,8 @@ def changed(path: Path) -> int:
 
 def write_whole(file: Path, content: bytes) -> None:
     """Writes under a temporary name, syncs, renames: the file is there whole, or as it was before."""
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise UsageError(f"{file} is there and is not a regular file")
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
