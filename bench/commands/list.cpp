@@ -32,6 +32,7 @@ void print_json() {
                       {"reason", reason},
                       {"exact_on_integers", row.exact_on_integers},
                       {"error_constant", row.error_constant},
+                      {"mixes_outputs", row.mixes_outputs},
                       {"caps_process", row.caps_process}});
     }
   }
