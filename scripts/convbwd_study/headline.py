@@ -88,7 +88,8 @@ def _network(scene: Scene) -> list[str]:
     best, reduced = (_named(scene.totals[first], answers.BEST) for first in (True, False))
     if best is None or not best.seconds.value > 0:
         return []
-    whole = f"the whole backward pass of {scene.view.workload}"
+    part = "the backward pass of these layers of" if scene.analysis.study.some_layers else "the whole backward pass of"
+    whole = f"{part} {scene.view.workload}"
     if best.missing:
         whole += f" (but for {words.counted(best.missing, 'layer pass', 'layer passes')} that nobody has a time for)"
     taking = f"With the best of each layer {whole} takes {words.duration(best.seconds.value)}"

@@ -58,6 +58,7 @@ class Study:
     missing: pd.DataFrame  # cells the manifest lists that have no document yet
     failed: dict[str, str]  # cells that have no document because their process failed, by key
     unread: list[str]  # lines of workloads that are not layers of ours, with the reason
+    some_layers: bool = False  # of the workloads were asked for, not all
     stale: int = 0  # documents of an earlier build, left aside
 
 
@@ -105,6 +106,7 @@ def load(folder: Path) -> Study:
         planned=len(listed),
         failed=_failed(manifest),
         unread=_unread(manifest),
+        some_layers="options" in manifest and bool(manifest.object("options").texts("layers")),
         missing=pd.DataFrame([entry for entry in listed if entry["key"] not in facts], columns=LISTED_COLUMNS),
     )
     return _without_stale(study)
