@@ -603,6 +603,7 @@ def test_without_a_command_the_default_study_and_its_report(
 def test_list_names_studies_and_workloads(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli, "ROOT", tmp_path)
     monkeypatch.setattr(cli, "STUDIES", tmp_path)
+    monkeypatch.setattr(cli, "PUBLISHED", tmp_path / "published")
     (tmp_path / "bench" / "workloads").mkdir(parents=True)
     (tmp_path / "bench" / "workloads" / "lenet.txt").touch()
     desk.run()
