@@ -2,8 +2,8 @@
 //
 // dx[n,c,h,w] = sum over k, r, s of  dy[n,k,p,q] * w[k,c,r,s],  eight channels c to a vector.
 //
-// A stride makes phases (phases.h), each a convolution of stride 1 with a part of the filter; what follows is done for
-// every phase. The nest, from the outside in, and where its data live:
+// A stride makes phases (core/phases.h), each a convolution of stride 1 with a part of the filter; what follows is done
+// for every phase. The nest, from the outside in, and where its data live:
 //
 //   a band of rows of an image     its dy is copied once, with zeros left and right, and stays in L2
 //     a few blocks of 8 filters      with 24 channels and all taps: the slab of w, which stays in L1 for the whole band
@@ -22,7 +22,7 @@
 
 #include "avx2/data_tile.h"
 #include "avx2/packing.h"
-#include "avx2/phases.h"
+#include "core/phases.h"
 
 namespace convbwd::avx2 {
 namespace {
@@ -85,7 +85,7 @@ class DataGradient final : public Plan {
   Dim c_vectors_, k_vectors_;  // of one group
   std::vector<Lattice> lattices_;
   Dim w_floats_ = 0;             // of one group
-  Range columns_{0, 0};          // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
+  Range columns_;                // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
   Dim lowest_ = 0, beyond_ = 0;  // rows i of the phases read rows of dy in [i + lowest, i + beyond)
   Parts bands_, channel_parts_;
   Dim panel_plane_ = 0, panel_floats_ = 0;

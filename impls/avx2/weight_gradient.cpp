@@ -32,13 +32,6 @@ constexpr Dim kRunBytes = 28 << 10;
 
 constexpr std::array<WeightTile, kTileStreams> kTiles{weight_tile<1>, weight_tile<2>, weight_tile<3>};
 
-/// The outputs o < outputs with  0 <= o * stride + offset < extent.
-Range outputs_inside(Dim extent, Dim outputs, Dim stride, Dim offset) {
-  const Dim first = offset >= 0 ? 0 : ceil_div(-offset, stride);
-  const Dim end = offset >= extent ? 0 : ceil_div(extent - offset, stride);
-  return {first, std::min(outputs, end)};
-}
-
 class WeightGradient final : public Plan {
  public:
   WeightGradient(const Problem& problem, int threads);
@@ -69,8 +62,8 @@ class WeightGradient final : public Plan {
   int threads_;
   Dim c_vectors_, k_vectors_;  // of one group of the convolution
   Dim k_tiles_;
-  Range taps_{0, 0}, outputs_{0, 0};  // columns of the filter that meet the image, and output columns that do
-  Range columns_{0, 0};               // of x, with a margin left and right (before 0, beyond W), in a row of a panel
+  Range taps_, outputs_;  // columns of the filter that meet the image, and output columns that do
+  Range columns_;         // of x, with a margin left and right (before 0, beyond W), in a row of a panel
   Parts streams_, image_runs_, row_runs_;
   Dim panel_rows_ = 0, panel_floats_ = 0;
 };

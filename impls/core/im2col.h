@@ -2,12 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <numeric>
 #include <vector>
 
 #include "core/gemm/gather.h"
 #include "core/implementation.h"
 #include "core/matrix.h"
+#include "core/phases.h"
 
 // Both gradients as matrix products:
 //
@@ -22,14 +22,12 @@
 //
 // The data gradient does not use col2im, the transpose of im2col, which adds R*S overlapping images: rot180(w) over dy
 // is the same kind of product, writes every dx once, and gives exact zeros where no window reaches. A stride splits dx
-// into stride_h * stride_w phases, each an ordinary stride-1 product with the taps r = r0 + t * stride / gcd(stride,
-// dilation).
+// into stride_h * stride_w phases (core/phases.h), each an ordinary stride-1 product with some of the taps.
 //
 // Include it only in code that is compiled for one instruction set; everything here is inline.
 namespace convbwd::im2col {
 
 using gemm::gather;
-using gemm::Range;
 
 /// Windows sliding along one direction: window i reads, through tap j, position i * step + j * dilation + offset. They
 /// belong to output (or pixel) first + i * first_step, and tap j is filter tap first_tap + j * tap_step.
@@ -43,42 +41,20 @@ struct Windows {
   Dim highest() const { return offset + (count - 1) * step + std::max<Dim>(0, (taps - 1) * dilation); }
 };
 
-/// The pixels congruent to `phase` modulo the stride, as windows over dy: pixel h is read by output
-/// (h + pad - r * dilation) / stride through every tap r for which that is whole.
-inline Windows phase_of(Dim phase, Dim pixels, Dim taps, Dim stride, Dim dilation, Dim pad) {
-  Windows windows{(pixels - phase + stride - 1) / stride, 0, 1, 0, 0, phase, stride};
-  const Dim cycle = stride / std::gcd(stride, dilation);
-  windows.tap_step = cycle;
-  windows.dilation = -cycle * dilation / stride;
-  for (Dim r = 0; r < std::min(cycle, taps); ++r) {
-    const Dim reach = phase + pad - r * dilation;
-    if (reach % stride != 0) continue;
-    windows.first_tap = r;
-    windows.taps = (taps - r + cycle - 1) / cycle;
-    windows.offset = reach / stride;
-  }
-  return windows;
-}
-
 /// All windows along one direction: one set for the weight gradient, one for each phase for the data gradient.
 inline std::vector<Windows> windows_of(Pass pass, Dim pixels, Dim taps, Dim outputs, Dim stride, Dim dilation,
                                        Dim pad) {
   if (pass == Pass::weights) return {{outputs, taps, stride, dilation, -pad}};
-  std::vector<Windows> phases;
-  for (Dim phase = 0; phase < std::min(stride, pixels); ++phase)
-    phases.push_back(phase_of(phase, pixels, taps, stride, dilation, pad));
-  return phases;
+  std::vector<Windows> all;
+  for (const Phase& phase : phases_of(pixels, outputs, taps, stride, dilation, pad))
+    all.push_back(
+        {phase.count, phase.taps, 1, -phase.lag, phase.lead, phase.first, stride, phase.first_tap, phase.tap_step});
+  return all;
 }
 
-/// Positions begin .. end - 1 along one direction.
-struct Span {
-  Dim begin = 0, end = 0;
-  Dim size() const { return end - begin; }
-};
-
 /// Every position that some window reads.
-inline Span reach_of(const std::vector<Windows>& all) {
-  Span span{};
+inline Range reach_of(const std::vector<Windows>& all) {
+  Range span;
   for (const Windows& windows : all) {
     if (windows.taps == 0) continue;
     if (span.size() == 0) span = {windows.lowest(), windows.highest() + 1};
@@ -106,11 +82,11 @@ class Lowering {
     copies_ = !(inside && problem.R == 1 && problem.S == 1);
     images_ = std::min(problem.N, most_images);
     if (copies_) images_ = std::clamp<Dim>(kCopyFloats / std::max<Dim>(1, image_floats()), 1, images_);
-    images_ = (problem.N + chunks() - 1) / chunks();
+    images_ = parts_of_at_most(images_, problem.N).largest();
   }
 
   /// Images are lowered in chunks of nearly equal size; the weight gradient adds up over them.
-  Dim chunks() const { return (problem_.N + images_ - 1) / images_; }
+  Dim chunks() const { return ceil_div(problem_.N, images_); }
   Dim first_image(Dim chunk) const { return chunk * images_; }
   Dim images_in(Dim chunk) const { return std::min(images_, problem_.N - first_image(chunk)); }
 
@@ -136,7 +112,7 @@ class Lowering {
     const float* const source = &image(first_image(chunk) + n, 0, h, left + reach_w_.begin);
     float* const to = start + left * padded.stride[3];
     const Range pixels{0, right - left}, all{0, channels};
-    const Axis pixel_axis = plain_axis(pixels.count, image.stride[3]),
+    const Axis pixel_axis = plain_axis(pixels.size(), image.stride[3]),
                channel_axis = plain_axis(channels, image.stride[1]);
     if (channels_last())
       gather({source, pixel_axis, channel_axis}, pixels, all, to, padded.stride[3]);
@@ -228,7 +204,7 @@ class Lowering {
   Pass pass_;
   std::array<Dim, 4> extent_;  // of the tensor that is lowered
   std::vector<Windows> windows_h_, windows_w_;
-  Span reach_h_, reach_w_;
+  Range reach_h_, reach_w_;
   bool copies_;
   Dim images_ = 1;  // in a chunk
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/problem.h"
 
+#include "core/ranges.h"
+
 namespace convbwd {
 
 std::string_view name(Pass pass) { return pass == Pass::data ? "data" : "weights"; }
@@ -38,12 +40,7 @@ Dim taps_inside(Dim outputs, Dim taps, Dim stride, Dim dilation, Dim pad, Dim ex
   if (taps > outputs) return taps_inside(taps, outputs, dilation, stride, pad, extent);  // the pairs are symmetric
   Dim count = 0;
   for (Dim tap = 0; tap < taps; ++tap) {
-    // Outputs o with 0 <= o * stride + offset < extent.
-    const Dim offset = tap * dilation - pad;
-    const Dim first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
-    const Dim last = extent - 1 - offset >= 0 ? (extent - 1 - offset) / stride : -1;
-    const Dim end = last + 1 < outputs ? last + 1 : outputs;
-    count += end > first ? end - first : 0;
+    count += outputs_inside(extent, outputs, stride, tap * dilation - pad).size();
   }
   return count;
 }

@@ -26,8 +26,6 @@
 namespace convbwd::im2col_blas {
 namespace {
 
-using gemm::Range;
-
 /// A matrix as BLAS knows it: rows (or, transposed, columns) of neighbouring elements, `pitch` apart.
 template <class T>
 struct Dense {
@@ -130,20 +128,20 @@ class BlasPlan final : public Plan {
     const Blocks blocks(N, D);
     Dim depth_begin = 0;
     do {  // once even where D is 0: an empty sum is 0
-      const Range whole{0, M}, depth{depth_begin, std::min(blocks.depth, D - depth_begin)};
+      const Range whole{0, M}, depth{depth_begin, std::min(depth_begin + blocks.depth, D)};
       const auto a_block = a ? part(*a, whole, depth) : written_out(product.a, whole, depth, scratch.a);
       for (Dim begin = 0; begin < N; begin += blocks.columns) {
-        const Range columns{begin, std::min(blocks.columns, N - begin)};
+        const Range columns{begin, std::min(begin + blocks.columns, N)};
         const auto b_block = b ? part(*b, depth, columns) : written_out(product.b, depth, columns, scratch.b);
         const bool add = accumulate || depth.begin > 0;
-        if (c && depth.count > 0) {
-          sgemm(M, columns.count, depth.count, a_block, b_block, add, part(*c, whole, columns));
+        if (c && depth.size() > 0) {
+          sgemm(M, columns.size(), depth.size(), a_block, b_block, add, part(*c, whole, columns));
         } else {
-          const Dense<float> block{scratch.c, columns.count, false};
-          if (depth.count > 0)
-            sgemm(M, columns.count, depth.count, a_block, b_block, false, block);
+          const Dense<float> block{scratch.c, columns.size(), false};
+          if (depth.size() > 0)
+            sgemm(M, columns.size(), depth.size(), a_block, b_block, false, block);
           else
-            std::fill_n(scratch.c, M * columns.count, 0.0f);
+            std::fill_n(scratch.c, M * columns.size(), 0.0f);
           write_back(block, whole, columns, add, product.c);
         }
       }
@@ -161,17 +159,17 @@ class BlasPlan final : public Plan {
 
   Dense<const float> written_out(const Matrix<const float>& matrix, Range rows, Range columns, float* block) const {
 #pragma omp parallel for num_threads(threads_)
-    for (Dim row = 0; row < rows.count; row += kStrip)
-      gemm::gather(matrix, {rows.begin + row, std::min(kStrip, rows.count - row)}, columns, block + row * columns.count,
-                   columns.count);
-    return {block, columns.count, false};
+    for (Dim row = 0; row < rows.size(); row += kStrip)
+      gemm::gather(matrix, {rows.begin + row, std::min(rows.begin + row + kStrip, rows.end)}, columns,
+                   block + row * columns.size(), columns.size());
+    return {block, columns.size(), false};
   }
 
   void write_back(const Dense<float>& block, Range rows, Range columns, bool add, const Matrix<float>& matrix) const {
 #pragma omp parallel for num_threads(threads_)
-    for (Dim row = 0; row < rows.count; row += kStrip)
-      gemm::scatter(block.at(row, 0), block.pitch, {rows.begin + row, std::min(kStrip, rows.count - row)}, columns, add,
-                    matrix);
+    for (Dim row = 0; row < rows.size(); row += kStrip)
+      gemm::scatter(block.at(row, 0), block.pitch, {rows.begin + row, std::min(rows.begin + row + kStrip, rows.end)},
+                    columns, add, matrix);
   }
 
   /// c = a * b, or +=. A transposed c is what BLAS calls column-major, where the meaning of a's and b's order turns

@@ -115,13 +115,13 @@ class DataPlan final : public PackedPlan {
   void by_tiles(const float* dy, const Bins& filters, const Bins& tile_bins, const Bins& products, float* dx) const {
 #pragma omp for schedule(static)
     for (Dim first = 0; first < tiles(); first += tile_block_) {
-      const Span span{first, std::min(first + tile_block_, tiles())};
+      const Range span{first, std::min(first + tile_block_, tiles())};
       for (Dim block = 0; block < tile_bins.blocks; ++block)
         tiles_to_bins<F::input>(dy_, dy, block, dy_tiling_, span, tile_bins, 0);
       for (Dim c = 0; c < filters.blocks; c += kChannelBlocks) {
         const Dim blocks = std::min(kChannelBlocks, filters.blocks - c);
         for (Dim k = 0; k < tile_bins.blocks; k += kDepthBlocks) {
-          const Span depth{k, std::min(k + kDepthBlocks, tile_bins.blocks)};
+          const Range depth{k, std::min(k + kDepthBlocks, tile_bins.blocks)};
           multiply_tiles(tile_bins, span.size(), depth, filters, c, k * simd::kWidth, products, blocks, k > 0);
         }
         write_tiles(products, span, c, blocks, dx);
@@ -134,7 +134,7 @@ class DataPlan final : public PackedPlan {
 #pragma omp for collapse(2) schedule(static)
     for (Dim block = 0; block < tile_bins.blocks; ++block)
       for (Dim piece = 0; piece < pieces; ++piece) {
-        const Span span = part(tiles(), pieces, piece);
+        const Range span = part(tiles(), pieces, piece);
         tiles_to_bins<F::input>(dy_, dy, block, dy_tiling_, span, tile_bins, span.begin);
       }
   }
@@ -146,7 +146,7 @@ class DataPlan final : public PackedPlan {
     for (Dim c = 0; c < all; c += kChannelBlocks) {
       const Dim blocks = std::min(kChannelBlocks, all - c);
       for (Dim k = 0; k < tile_bins.blocks; k += kDepthBlocks) {
-        const Span depth{k, std::min(k + kDepthBlocks, tile_bins.blocks)};
+        const Range depth{k, std::min(k + kDepthBlocks, tile_bins.blocks)};
         for (Dim block = 0; block < blocks; ++block)
           filters_to_bins<F::filter>(filter_layout(), w, c + block,
                                      {depth.begin * simd::kWidth, depth.end * simd::kWidth}, filter_bins, block, 0);
@@ -156,7 +156,7 @@ class DataPlan final : public PackedPlan {
     }
   }
 
-  void write_tiles(const Bins& products, Span span, Dim c, Dim blocks, float* dx) const {
+  void write_tiles(const Bins& products, Range span, Dim c, Dim blocks, float* dx) const {
     for (Dim block = 0; block < blocks; ++block)
       bins_to_tiles<F::output>(products, block, dx_tiling_, span, dx_, dx, c + block);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/buffer.h"
+#include "core/ranges.h"
 #include "core/simd.h"
 #include "core/tensor.h"
 
@@ -9,7 +10,6 @@
 // so that every transform is made of whole vectors. The last block of channels is filled up with zeros.
 namespace convbwd::winograd {
 
-constexpr Dim ceil_div(Dim a, Dim b) { return (a + b - 1) / b; }
 constexpr Dim blocks_of(Dim channels) { return ceil_div(channels, simd::kWidth); }
 constexpr Dim padded(Dim channels) { return blocks_of(channels) * simd::kWidth; }
 

@@ -74,13 +74,13 @@ constexpr MultiplyGradients kMultiplyGradients[] = {multiply<1>, multiply<2>, mu
 
 }  // namespace
 
-void multiply_tiles(const Bins& tiles, Dim rows, Span k_blocks, const Bins& filters, Dim filter_block, Dim filter_row,
+void multiply_tiles(const Bins& tiles, Dim rows, Range k_blocks, const Bins& filters, Dim filter_block, Dim filter_row,
                     const Bins& result, Dim blocks, bool accumulate) {
   const Dim panels = ceil_div(rows, kTileRows);
   for (Dim bin = 0; bin < result.bins; ++bin)
     for (Dim block = 0; block < blocks; block += kTileVectors)
       for (Dim panel = 0; panel < panels; ++panel) {
-        const Span span = part(rows, panels, panel);
+        const Range span = part(rows, panels, panel);
         const TilesByFilters args{k_blocks.size(),        tiles.at(bin, k_blocks.begin, span.begin),
                                   tiles.block_stride(),   filters.at(bin, filter_block + block, filter_row),
                                   filters.block_stride(), result.at(bin, block, span.begin),
@@ -90,14 +90,14 @@ void multiply_tiles(const Bins& tiles, Dim rows, Span k_blocks, const Bins& filt
       }
 }
 
-void multiply_gradients(const Bins& dy, const Bins& x, Dim rows, Span k_blocks, Span c_blocks, const Bins& result,
+void multiply_gradients(const Bins& dy, const Bins& x, Dim rows, Range k_blocks, Range c_blocks, const Bins& result,
                         bool accumulate) {
   const Dim panels = ceil_div(c_blocks.size(), kLaneVectors);
   for (Dim bin = 0; bin < result.bins; ++bin)
     for (Dim begin = 0; begin < rows; begin += kDepth) {
       const Dim steps = std::min(kDepth, rows - begin);
       for (Dim panel = 0; panel < panels; ++panel) {
-        const Span span = part(c_blocks.size(), panels, panel);
+        const Range span = part(c_blocks.size(), panels, panel);
         const auto product = kMultiplyGradients[span.size() - 1];
         for (Dim block = k_blocks.begin; block < k_blocks.end; ++block)
           for (Dim lane = 0; lane < kWidth; lane += kLaneRows)

@@ -20,13 +20,13 @@ inline constexpr Dim kChannelBlocks = 32 / simd::kWidth;
 /// result[tile, c] = sum over k of tiles[tile, k] * filters[k, c], or += where `accumulate`, in every bin:
 /// rows [0, rows) of `tiles`, its blocks `k_blocks`; `filters` from block `filter_block` on, where row `filter_row` is
 /// the first lane of k_blocks; blocks [0, blocks) of `result`.
-void multiply_tiles(const Bins& tiles, Dim rows, Span k_blocks, const Bins& filters, Dim filter_block, Dim filter_row,
+void multiply_tiles(const Bins& tiles, Dim rows, Range k_blocks, const Bins& filters, Dim filter_block, Dim filter_row,
                     const Bins& result, Dim blocks, bool accumulate);
 
 /// result[k, c] = sum over tiles of dy[tile, k] * x[tile, c], or += where `accumulate`, in every bin: rows [0, rows) of
 /// dy and x, lanes of dy's blocks `k_blocks`, x's blocks `c_blocks`. The first of them go to row 0 of block 0 of
 /// `result`.
-void multiply_gradients(const Bins& dy, const Bins& x, Dim rows, Span k_blocks, Span c_blocks, const Bins& result,
+void multiply_gradients(const Bins& dy, const Bins& x, Dim rows, Range k_blocks, Range c_blocks, const Bins& result,
                         bool accumulate);
 
 }  // namespace convbwd::winograd

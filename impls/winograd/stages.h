@@ -9,15 +9,6 @@
 // The transforms between the tensors and the bins. Each takes one block of channels and a range of tiles or filters.
 namespace convbwd::winograd {
 
-/// A run of tiles, filters or channel blocks.
-struct Span {
-  Dim begin, end;
-  Dim size() const { return end - begin; }
-};
-
-/// Part `i` of `parts` nearly equal ones.
-constexpr Span part(Dim extent, Dim parts, Dim i) { return {extent * i / parts, extent * (i + 1) / parts}; }
-
 /// How an image is cut into tiles: tile (h, w) of `down` x `across` begins at row h * step + top, column w * step +
 /// left, either of which may be outside the image. Tiles are numbered through all images of the batch.
 struct Tiling {
@@ -35,7 +26,7 @@ struct Window {
 
 /// visit(offset, h, w) for each tile: where its image begins, and its first row and column.
 template <class Visit>
-[[gnu::always_inline]] inline void for_each_tile(const Tiling& tiling, Dim image, Span tiles, Visit visit) {
+[[gnu::always_inline]] inline void for_each_tile(const Tiling& tiling, Dim image, Range tiles, Visit visit) {
   if (tiles.size() == 0) return;
   Dim across = tiles.begin % tiling.across, down = tiles.begin / tiling.across % tiling.down;
   Dim offset = tiles.begin / (tiling.across * tiling.down) * image;
@@ -52,7 +43,7 @@ template <class Visit>
 /// Tiles into rows of the bins, from `to_row` on.
 template <const auto& kTransform>
 [[gnu::flatten]] void tiles_to_bins(const Window& from, const float* packed, Dim block, const Tiling& tiling,
-                                    Span tiles, const Bins& to, Dim to_row) {
+                                    Range tiles, const Bins& to, Dim to_row) {
   constexpr Dim extent = kTransform.cols;
   const Dim pitch = from.layout.W * simd::kWidth, bin = to.bin_stride();
   const float* const planes = packed + block * from.layout.plane();
@@ -78,7 +69,7 @@ template <const auto& kTransform>
 
 /// Rows 0, 1, ... of the bins into tiles of an image, which do not overlap.
 template <const auto& kTransform>
-[[gnu::flatten]] void bins_to_tiles(const Bins& from, Dim from_block, const Tiling& tiling, Span tiles,
+[[gnu::flatten]] void bins_to_tiles(const Bins& from, Dim from_block, const Tiling& tiling, Range tiles,
                                     const Window& to, float* packed, Dim block) {
   constexpr Dim extent = kTransform.rows;
   const Dim pitch = to.layout.W * simd::kWidth, bin = from.bin_stride();
@@ -101,7 +92,7 @@ template <const auto& kTransform>
 
 /// Filters, rotated by 180 degrees as the data gradient wants them, into rows 0, 1, ... of the bins.
 template <const auto& kTransform>
-[[gnu::flatten]] void filters_to_bins(const FilterLayout& layout, const float* packed, Dim block, Span filters,
+[[gnu::flatten]] void filters_to_bins(const FilterLayout& layout, const float* packed, Dim block, Range filters,
                                       const Bins& to, Dim to_block, Dim to_row) {
   constexpr int last = kTransform.cols - 1;
   const Dim bin = to.bin_stride();
@@ -115,7 +106,7 @@ template <const auto& kTransform>
 
 /// Taps that fall into the image for some output; the gradient of any other is exactly zero.
 struct LiveTaps {
-  Span rows, columns;
+  Range rows, columns;
   bool has(Dim r, Dim s) const { return r >= rows.begin && r < rows.end && s >= columns.begin && s < columns.end; }
 };
 
@@ -123,7 +114,7 @@ struct LiveTaps {
 template <const auto& kTransform>
 [[gnu::flatten]] void bins_to_filters(const Bins& from, Dim from_block, Dim from_row, Dim parts, Dim part_floats,
                                       const LiveTaps& live, const FilterLayout& layout, float* packed, Dim block,
-                                      Span filters) {
+                                      Range filters) {
   const Dim bin = from.bin_stride();
   const float* in = from.at(0, from_block, from_row);
   float* out = packed + block * layout.block() + filters.begin * layout.filter();

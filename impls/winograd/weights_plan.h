@@ -36,7 +36,7 @@ class WeightsPlan final : public PackedPlan {
     x_tiling_ = dy_tiling_;
     x_tiling_.top = -problem.pad_top;
     x_tiling_.left = -problem.pad_left;
-    const auto live_taps = [](Dim extent, Dim outputs, Dim pad) { return Span{pad - outputs + 1, extent + pad}; };
+    const auto live_taps = [](Dim extent, Dim outputs, Dim pad) { return Range{pad - outputs + 1, extent + pad}; };
     live_ = {live_taps(problem.H, problem.P, problem.pad_top), live_taps(problem.W, problem.Q, problem.pad_left)};
 
     gradients_ = {kBins, blocks_of(problem.C), padded(problem.K)};
@@ -101,9 +101,9 @@ class WeightsPlan final : public PackedPlan {
       Carver own = carver;
       own.skip(i * part_floats);
       const Bins gradients = own.take(gradients_), x_bins = own.take(x_bins_), dy_bins = own.take(dy_bins_);
-      const Span mine = part(tiles(), parts_, i);
+      const Range mine = part(tiles(), parts_, i);
       for (Dim first = mine.begin; first < mine.end; first += run_) {
-        const Span span{first, std::min(first + run_, mine.end)};
+        const Range span{first, std::min(first + run_, mine.end)};
         for (Dim block = 0; block < x_bins.blocks; ++block)
           tiles_to_bins<F::input>(x_, x, block, x_tiling_, span, x_bins, 0);
         for (Dim block = 0; block < dy_bins.blocks; ++block)
@@ -125,12 +125,12 @@ class WeightsPlan final : public PackedPlan {
     if (single_run_) carver.skip(omp_get_thread_num() * gradients_.floats());
     const Bins gradients = carver.take(gradients_);
     for (Dim first = 0; first < tiles(); first += run_) {
-      const Span span{first, std::min(first + run_, tiles())};
+      const Range span{first, std::min(first + run_, tiles())};
       transform_run(x, dy, span, x_bins, dy_bins);
 #pragma omp for schedule(static)
       for (Dim slab = 0; slab < slabs(); ++slab) {
         const Dim c = slab % slabs_across() * slab_c_, k = slab / slabs_across() * slab_k_;
-        const Span c_blocks{c, std::min(c + slab_c_, x_bins.blocks)},
+        const Range c_blocks{c, std::min(c + slab_c_, x_bins.blocks)},
             k_blocks{k, std::min(k + slab_k_, dy_bins.blocks)};
         Bins result = gradients;
         if (!single_run_) result.data = gradients.at(0, c, k * simd::kWidth);
@@ -144,12 +144,12 @@ class WeightsPlan final : public PackedPlan {
   }
 
   /// Each of the two tensors' blocks of channels is cut into pieces of some tiles.
-  void transform_run(const float* x, const float* dy, Span run, const Bins& x_bins, const Bins& dy_bins) const {
+  void transform_run(const float* x, const float* dy, Range run, const Bins& x_bins, const Bins& dy_bins) const {
     const Dim pieces = ceil_div(run.size(), kLeastTiles);
 #pragma omp for collapse(2) schedule(static)
     for (Dim block = 0; block < x_bins.blocks + dy_bins.blocks; ++block)
       for (Dim piece = 0; piece < pieces; ++piece) {
-        const Span rows = part(run.size(), pieces, piece), span{run.begin + rows.begin, run.begin + rows.end};
+        const Range rows = part(run.size(), pieces, piece), span{run.begin + rows.begin, run.begin + rows.end};
         if (block < x_bins.blocks)
           tiles_to_bins<F::input>(x_, x, block, x_tiling_, span, x_bins, rows.begin);
         else

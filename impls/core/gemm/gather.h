@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/matrix.h"
+#include "core/ranges.h"
 #include "core/simd.h"
 
 // Between a matrix scattered in a tensor and a dense block: packing of panels, lowering of images, transposition and
@@ -115,19 +116,14 @@ inline void scatter(const float* in, Dim pitch, const Dim* row, Dim rows, const 
 /// The offsets of a few hundred rows or columns at a time, on the stack.
 inline constexpr Dim kOffsets = 512;
 
-/// A range of a matrix's rows or columns.
-struct Range {
-  Dim begin, count;
-};
-
 /// gather() of a block of any size.
 inline void gather(const Matrix<const float>& matrix, Range rows, Range columns, float* out, Dim pitch) {
   Dim row[kOffsets], column[kOffsets];
-  for (Dim j = 0; j < columns.count; j += kOffsets) {
-    const Dim width = std::min(kOffsets, columns.count - j);
+  for (Dim j = 0; j < columns.size(); j += kOffsets) {
+    const Dim width = std::min(kOffsets, columns.size() - j);
     matrix.columns.offsets(columns.begin + j, width, column);
-    for (Dim i = 0; i < rows.count; i += kOffsets) {
-      const Dim height = std::min(kOffsets, rows.count - i);
+    for (Dim i = 0; i < rows.size(); i += kOffsets) {
+      const Dim height = std::min(kOffsets, rows.size() - i);
       matrix.rows.offsets(rows.begin + i, height, row);
       gather(matrix.data, row, height, column, width, out + i * pitch + j, pitch);
     }
@@ -138,11 +134,11 @@ inline void gather(const Matrix<const float>& matrix, Range rows, Range columns,
 inline void scatter(const float* in, Dim pitch, Range rows, Range columns, bool accumulate,
                     const Matrix<float>& matrix) {
   Dim row[kOffsets], column[kOffsets];
-  for (Dim j = 0; j < columns.count; j += kOffsets) {
-    const Dim width = std::min(kOffsets, columns.count - j);
+  for (Dim j = 0; j < columns.size(); j += kOffsets) {
+    const Dim width = std::min(kOffsets, columns.size() - j);
     matrix.columns.offsets(columns.begin + j, width, column);
-    for (Dim i = 0; i < rows.count; i += kOffsets) {
-      const Dim height = std::min(kOffsets, rows.count - i);
+    for (Dim i = 0; i < rows.size(); i += kOffsets) {
+      const Dim height = std::min(kOffsets, rows.size() - i);
       matrix.rows.offsets(rows.begin + i, height, row);
       (accumulate ? scatter<true> : scatter<false>)(in + i * pitch + j, pitch, row, height, column, width, matrix.data);
     }

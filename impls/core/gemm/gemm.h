@@ -37,8 +37,6 @@ static_assert(kRows * kDepth * Dim{sizeof(float)} <= 384 * 1024, "a block of A d
 inline constexpr Dim kColumns = 512;
 static_assert(kRows <= kOffsets && kColumns <= kOffsets && kDepth <= kOffsets);
 
-constexpr Dim ceil_div(Dim a, Dim b) { return (a + b - 1) / b; }
-
 /// Scratch memory for one block, in floats (a multiple of a cache line).
 constexpr Dim block_floats() { return kRows * kDepth + kDepth * kTileColumns + kRows * kColumns; }
 
@@ -54,9 +52,8 @@ struct Blocks {
  private:
   /// Part `i` of `parts`, where each is a whole number of units but for the last.
   static Range part(Dim extent, Dim parts, Dim unit, Dim i) {
-    const Dim units = ceil_div(extent, unit);
-    const Dim begin = units * i / parts * unit, end = units * (i + 1) / parts * unit;
-    return {begin, std::min(end, extent) - begin};
+    const Range units = convbwd::part(ceil_div(extent, unit), parts, i);
+    return {units.begin * unit, std::min(units.end * unit, extent)};
   }
 };
 
@@ -75,30 +72,29 @@ inline void multiply_block(const Product& product, Range rows, Range columns, bo
   float* const a_block = scratch;
   float* const b_panel = a_block + kRows * kDepth;
   float* const c_block = b_panel + kDepth * kTileColumns;
-  const Dim pitch = ceil_div(columns.count, kTileColumns) * kTileColumns;
-  const Dim panels = ceil_div(rows.count, kTileRows);
-  const auto panel_begin = [&](Dim panel) { return rows.count * panel / panels; };
+  const Dim pitch = ceil_div(columns.size(), kTileColumns) * kTileColumns;
+  const Parts panels = parts_of_at_most(kTileRows, rows.size());
 
   Dim a_row[kRows], a_column[kDepth], b_row[kDepth], b_column[kColumns];
-  product.a.rows.offsets(rows.begin, rows.count, a_row);
-  product.b.columns.offsets(columns.begin, columns.count, b_column);
+  product.a.rows.offsets(rows.begin, rows.size(), a_row);
+  product.b.columns.offsets(columns.begin, columns.size(), b_column);
 
   const Dim D = product.D();
-  if (D == 0) std::fill_n(c_block, rows.count * pitch, 0.0f);
+  if (D == 0) std::fill_n(c_block, rows.size() * pitch, 0.0f);
   for (Dim begin = 0; begin < D; begin += kDepth) {
     const Dim depth = std::min(kDepth, D - begin);
     product.a.columns.offsets(begin, depth, a_column);
     product.b.rows.offsets(begin, depth, b_row);
-    for (Dim panel = 0; panel < panels; ++panel) {
-      const Dim first = panel_begin(panel), height = panel_begin(panel + 1) - first;
+    for (Dim i = 0; i < panels.count; ++i) {
+      const Dim first = panels.begin(i), height = panels.part(i).size();
       gather(product.a.data, a_column, depth, a_row + first, height, a_block + first * depth, height);
     }
-    for (Dim j = 0; j < columns.count; j += kTileColumns) {
-      const Dim width = std::min(kTileColumns, columns.count - j);
+    for (Dim j = 0; j < columns.size(); j += kTileColumns) {
+      const Dim width = std::min(kTileColumns, columns.size() - j);
       if (width < kTileColumns) std::fill_n(b_panel, depth * kTileColumns, 0.0f);
       gather(product.b.data, b_row, depth, b_column + j, width, b_panel, kTileColumns);
-      for (Dim panel = 0; panel < panels; ++panel) {
-        const Dim first = panel_begin(panel), height = panel_begin(panel + 1) - first;
+      for (Dim i = 0; i < panels.count; ++i) {
+        const Dim first = panels.begin(i), height = panels.part(i).size();
         tile_product_for(height)(depth, a_block + first * depth, b_panel, c_block + first * pitch + j, pitch,
                                  begin > 0);
       }

@@ -5,6 +5,7 @@
 
 #include "core/implementation.h"
 #include "core/loops/lines.h"
+#include "core/ranges.h"
 
 // The definition's loops in an order that suits the memory. Two changes:
 //   - the innermost loop runs along what is contiguous: pixels of a row in nchw, channels of a pixel in nhwc;
@@ -46,7 +47,6 @@ class DirectLoops {
   // Fewer channels than this in a group, and even strided rows of pixels are the longer lines.
   static constexpr Dim kFewChannels = 8;
 
-  static Dim ceil_div(Dim a, Dim b) { return (a + b - 1) / b; }
   Dim C() const { return problem_.C_per_group(); }
   Dim K() const { return problem_.K_per_group(); }
   Dim pairs() const { return ceil_div(C(), 2); }
@@ -56,16 +56,9 @@ class DirectLoops {
     return C() >= kFewChannels && in == 1 && operands.output(pass_).stride[1] == 1;
   }
 
-  struct Columns {
-    Dim begin, end;
-  };
-
   /// Output columns q whose pixel w_of(q, s) lies in the image.
-  Columns columns_inside(Dim s) const {
-    const Dim stride = problem_.stride_w, first = problem_.w_of(0, s);
-    const Dim begin = first >= 0 ? 0 : ceil_div(-first, stride);
-    const Dim end = first >= problem_.W ? 0 : ceil_div(problem_.W - first, stride);
-    return {begin, std::max(begin, std::min(end, problem_.Q))};
+  Range columns_inside(Dim s) const {
+    return outputs_inside(problem_.W, problem_.Q, problem_.stride_w, problem_.w_of(0, s));
   }
 
   bool row_inside(Dim h) const { return h >= 0 && h < problem_.H; }
@@ -81,7 +74,7 @@ class DirectLoops {
       in_blocks<4>(g * K(), (g + 1) * K(), [&]<int ins>(Dim k) {
         for (Dim r = 0; r < problem_.R; ++r)
           for (Dim s = 0; s < problem_.S; ++s) {
-            const Columns q = columns_inside(s);
+            const Range q = columns_inside(s);
             float factor[outs][ins];
             for (int o = 0; o < outs; ++o)
               for (int i = 0; i < ins; ++i) factor[o][i] = w(k + i, c + o, r, s);
@@ -92,7 +85,7 @@ class DirectLoops {
               float* out[outs];
               for (int i = 0; i < ins; ++i) in[i] = &dy(n, k + i, p, q.begin);
               for (int o = 0; o < outs; ++o) out[o] = &dx(n, g * C() + c + o, h, problem_.w_of(q.begin, s));
-              add_lines<outs, ins>(q.end - q.begin, factor, in, dy.stride[3], out, dx.stride[3] * problem_.stride_w);
+              add_lines<outs, ins>(q.size(), factor, in, dy.stride[3], out, dx.stride[3] * problem_.stride_w);
             }
           }
       });
@@ -110,7 +103,7 @@ class DirectLoops {
       if (reach < 0 || reach % problem_.stride_h != 0 || p >= problem_.P) continue;
       for (Dim g = 0; g < problem_.G; ++g)
         for (Dim s = 0; s < problem_.S; ++s) {
-          const Columns columns = columns_inside(s);
+          const Range columns = columns_inside(s);
           in_blocks<4>(g * K(), (g + 1) * K(), [&]<int ins>(Dim k) {
             const float* in[ins];
             for (int i = 0; i < ins; ++i) in[i] = &w(k + i, 0, r, s);
@@ -137,22 +130,22 @@ class DirectLoops {
     const Dim x_stride = x.stride[3] * problem_.stride_w;
     for (Dim r = 0; r < problem_.R; ++r)
       for (Dim s = 0; s < problem_.S; ++s) {
-        const Columns q = columns_inside(s);
+        const Range q = columns_inside(s);
         float total[2][4] = {};
         for (Dim n = 0; n < problem_.N; ++n) {
           float sum[2][4] = {};
           for (Dim p = 0; p < problem_.P; ++p) {
             const Dim h = problem_.h_of(p, r);
-            if (!row_inside(h) || q.begin == q.end) continue;
+            if (!row_inside(h) || q.size() == 0) continue;
             const float *image[2], *gradient[4];
             for (Dim i = 0; i < channels; ++i) image[i] = &x(n, g * C() + c + i, h, problem_.w_of(q.begin, s));
             for (Dim m = 0; m < filters; ++m) gradient[m] = &dy(n, k + m, p, q.begin);
             if (channels == 2 && filters == 4) {
-              add_dots(q.end - q.begin, image, x_stride, gradient, dy.stride[3], sum);
+              add_dots(q.size(), image, x_stride, gradient, dy.stride[3], sum);
             } else {
               for (Dim i = 0; i < channels; ++i)
                 for (Dim m = 0; m < filters; ++m)
-                  sum[i][m] += dot(q.end - q.begin, image[i], x_stride, gradient[m], dy.stride[3]);
+                  sum[i][m] += dot(q.size(), image[i], x_stride, gradient[m], dy.stride[3]);
             }
           }
           for (int i = 0; i < 2; ++i)
@@ -177,7 +170,7 @@ class DirectLoops {
         const Dim h = problem_.h_of(p, r);
         if (!row_inside(h)) continue;
         for (Dim s = 0; s < problem_.S; ++s) {
-          const Columns columns = columns_inside(s);
+          const Range columns = columns_inside(s);
           in_blocks<2>(k_begin, k_end, [&]<int outs>(Dim k) {
             float* out[outs];
             for (int o = 0; o < outs; ++o) out[o] = &dw(k + o, 0, r, s);

@@ -8,15 +8,13 @@
 // every (stride / g)-th tap does, and from one of them to the next p goes down by dilation / g. All positions that are
 // equal modulo the stride have these taps in common: they are a phase. (With stride 2 and a 3-wide filter one phase has
 // the outer two taps, the other the middle one; with dilation 2 as well one has all three and the other none.)
-#include "avx2/phases.h"
+#include "core/phases.h"
 
 #include <algorithm>
 #include <numeric>
 
-namespace convbwd::avx2 {
+namespace convbwd {
 namespace {
-
-constexpr Dim floor_div(Dim a, Dim b) { return a >= 0 ? a / b : -ceil_div(-a, b); }
 
 /// The taps t < taps with  begin <= start - t * lag < end.
 Range taps_meeting(Dim start, Dim lag, Dim taps, Range outputs) {
@@ -50,4 +48,4 @@ std::vector<Phase> phases_of(Dim extent, Dim outputs, Dim filter, Dim stride, Di
   return phases;
 }
 
-}  // namespace convbwd::avx2
+}  // namespace convbwd

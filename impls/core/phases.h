@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "avx2/blocks.h"
+#include "core/ranges.h"
 
-namespace convbwd::avx2 {
+namespace convbwd {
 
 /// One phase of an image axis: every stride-th position, seen from the output gradient. Position
 ///     first + i * stride,  0 <= i < count,    takes    dy[i + lead - t * lag] * w[first_tap + t * tap_step]
@@ -28,4 +28,4 @@ struct Phase {
 /// that reach no output from any position are left out.
 std::vector<Phase> phases_of(Dim extent, Dim outputs, Dim filter, Dim stride, Dim dilation, Dim pad);
 
-}  // namespace convbwd::avx2
+}  // namespace convbwd
