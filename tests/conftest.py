@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from desk import Desk
 
 # clang's OpenMP runtime beside the libraries' GNU one complains on stderr about the CPUs the other has taken.
 os.environ.setdefault("KMP_WARNINGS", "0")
@@ -33,3 +34,8 @@ def convbwd() -> Path:
 def convbwd_bench() -> Path:
     """The benchmark."""
     return program("convbwd_bench")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the time of a study is shared among its cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from convbwd_study import plan
+from convbwd_study.budget import LEAST_ROW_SECONDS, LEAST_TIMING, SECONDS_A_CELL, Budget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def cells_of(*macs: float) -> list[plan.Cell]:
+    axes: dict[str, Any] = {"count": 1, "layout": "native", "cache": "warm", "threads": 1, "isa_cap": "avx2"}
+    names: dict[str, Any] = {"workload": "w", "problem": "p", "source": "w", "pass_": "data"}
+    return [plan.Cell(key=str(i), layer=str(i), macs=each, **axes, **names) for i, each in enumerate(macs)]
+
+
+def simulated(total: float | None, cells: list[plan.Cell], cost: Callable[[plan.Cell], float]) -> tuple[float, Budget]:
+    """Seconds that a study takes whose cells need `cost` before their rounds, and one round of 0.5 s."""
+    clock = Clock()
+    budget = Budget(total, cells, cells, clock)
+    for cell in cells:
+        share = budget.share(cell)
+        assert share.row >= LEAST_ROW_SECONDS
+        seconds = cost(cell) + max(0.5, share.timing)
+        clock.now += seconds
+        budget.finished(cell, seconds, share)
+    return clock.now - 100, budget
+
+
+def test_the_budget_is_used_and_not_exceeded() -> None:
+    cells = cells_of(*(10.0 + i % 5 for i in range(46)))
+    for cost in (0.1, 1.0, 4.0):
+        spent, _ = simulated(300, cells, lambda _, cost=cost: cost)  # type: ignore[misc]
+        assert 270 <= spent <= 310
+    spent, _ = simulated(300, cells, lambda cell: cell.macs * 0.3)
+    assert 270 <= spent <= 315
+
+
+def test_without_a_budget_resnet50_leaves_room_for_its_report_in_six_minutes() -> None:
+    spent, _ = simulated(None, cells_of(*[10.0] * 46), lambda _: 2.0)
+    assert spent == pytest.approx(46 * SECONDS_A_CELL, rel=0.05)
+    assert spent < 345
+
+
+def test_a_budget_too_small_costs_one_round_a_cell() -> None:
+    spent, _ = simulated(1, cells_of(*[10.0] * 20), lambda _: 0.1)
+    assert spent == pytest.approx(20 * 0.6, rel=0.05)
+
+
+def test_late_cells_keep_rows_that_early_ones_had() -> None:
+    cells, clock = cells_of(*[10.0] * 10), Clock()
+    budget = Budget(60, cells, cells, clock)
+    early = budget.share(cells[0])
+    clock.now += 1000
+    budget.finished(cells[0], 1000, early)
+    late = budget.share(cells[1])
+    assert late.timing == pytest.approx(LEAST_TIMING * 6)  # of what was planned for the cell
+    assert late.row == pytest.approx(early.row / 2)
+
+
+def test_larger_cells_get_more() -> None:
+    cells = cells_of(1.0, 9.0)
+    budget = Budget(60, cells, cells, Clock())
+    small, large = budget.share(cells[0]), budget.share(cells[1])
+    assert large.row == pytest.approx(small.row * (1 + 9 / 5) / (1 + 1 / 5))
+    assert small.row * 3 + large.row * 3 == pytest.approx(60)
+
+
+def test_a_study_gone_on_with_gets_the_rest_of_its_budget() -> None:
+    cells = cells_of(*[10.0] * 10)
+    budget = Budget(100, cells, cells[7:], Clock())
+    assert budget.seconds_to_go() == pytest.approx(30)
+
+
+def test_the_time_to_go_is_measured() -> None:
+    cells, clock = cells_of(*[10.0] * 4), Clock()
+    budget = Budget(40, cells, cells, clock)
+    assert budget.seconds_to_go() == pytest.approx(40)
+    clock.now += 20
+    budget.finished(cells[0], 20, budget.share(cells[0]))
+    assert budget.seconds_to_go() == pytest.approx(60)
+    clock.now += 5
+    assert budget.seconds_to_go() == pytest.approx(55)

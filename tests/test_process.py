@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the runner knows about the machine and about the process that it watches."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from convbwd_study import machine, process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_a_cpu_quota_limits_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_control_group", lambda _: tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    assert machine.usable_cpus() == 16
+    for quota, cpus in (("max 100000", 16), ("250000 100000", 3), ("50000 100000", 1), ("9900000 100000", 16)):
+        (tmp_path / "cpu.max").write_text(quota)
+        assert machine.usable_cpus() == cpus
+
+
+def test_a_memory_limit_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_control_group", lambda _: tmp_path)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (machine.available_memory() or 0) > 1 << 20
+    (tmp_path / "memory.max").write_text("4096\n")
+    assert machine.available_memory() == 4096
+
+
+def test_an_event_stream_names_who_was_running(tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    steps = process._Steps(file)
+    assert not steps.news()
+    with file.open("w") as stream:
+        stream.write('{"event":"begin","contender":"a:avx2","step":"plan"}\nnoise\n[1]\n{"event":"beg')
+        stream.flush()
+        assert steps.news()
+        assert steps.open_step == process.Step("a:avx2", "plan")
+        stream.write('in","contender":"b:avx2","step":"time"}\n')
+        stream.flush()
+        assert steps.news()
+        assert not steps.news()
+        assert steps.open_step == process.Step("b:avx2", "time")
+        stream.write('{"event":"end","contender":"b:avx2","step":"time"}\n')
+        stream.flush()
+        steps.news()
+        assert steps.open_step is None
