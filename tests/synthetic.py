@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,15 +71,38 @@ class Recipe:
     overrides: dict[tuple[str, str, str], Row] = field(default_factory=dict)  # (layer, pass, impl)
 
 
-def context(
-    recipe: Recipe,
-    layer: Layer,
-    pass_: str,
-    layout: str,
-    cache: str,
-    threads: int,
-    cap: str,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Conditions:
+    """Of one cell, in the manifest's words."""
+
+    layer: Layer
+    pass_: str
+    layout: str
+    cache: str
+    threads: int
+    cap: str
+
+    def listed(self, recipe: Recipe) -> dict[str, Any]:
+        return {
+            "pass": self.pass_,
+            "workload": recipe.workload,
+            "layer": self.layer.name,
+            "count": self.layer.count,
+            "problem": self.layer.descriptor,
+            "layout": self.layout,
+            "cache": self.cache,
+            "threads": self.threads,
+            "isa_cap": self.cap,
+        }
+
+
+def cells_of(recipe: Recipe) -> list[Conditions]:
+    axes = (recipe.layers, recipe.passes, recipe.layouts, recipe.caches, recipe.threads, recipe.caps)
+    return [Conditions(*one) for one in product(*axes)]
+
+
+def context(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
+    layer, threads = conditions.layer, conditions.threads
     facts = {
         "convbwd_schema": "1",
         "cpu_model": "Imaginary CPU 3000 @ 2.50GHz",
@@ -115,16 +139,8 @@ def context(
         "elapsed_seconds": "2.5",
         "started": "2026-01-01T00:00:00Z",
     }
+    facts |= {key: str(value) for key, value in conditions.listed(recipe).items()}
     facts |= {
-        "pass": pass_,
-        "workload": recipe.workload,
-        "layer": layer.name,
-        "count": str(layer.count),
-        "problem": layer.descriptor,
-        "layout": layout,
-        "cache": cache,
-        "threads": str(threads),
-        "isa_cap": cap,
         "batch": str(recipe.batch),
         "macs": str(int(layer.macs)),
         "nominal_macs": str(int(layer.macs * 1.1)),
@@ -143,22 +159,16 @@ def context(
     }
 
 
-def document(
-    recipe: Recipe,
-    layer: Layer,
-    pass_: str,
-    layout: str,
-    cache: str,
-    threads: int,
-    cap: str,
-) -> dict[str, Any]:
-    seed = abs(hash_of(recipe.seed, layer.name, pass_, layout, cache, threads, cap))
+def document(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
+    layer, pass_, threads = conditions.layer, conditions.pass_, conditions.threads
+    axes = (pass_, conditions.layout, conditions.cache, threads, conditions.cap)
+    seed = abs(hash_of(recipe.seed, layer.name, *axes))
     rng = np.random.default_rng(seed)
     drift = np.exp(np.cumsum(rng.normal(0, recipe.drift / 10, 64)))
     entries: list[dict[str, Any]] = []
     for usual in recipe.rows:
         row = recipe.overrides.get((layer.name, pass_, usual.impl), usual)
-        place = f"{layout}/{cache}/threads:{threads}/manual_time"
+        place = f"{conditions.layout}/{conditions.cache}/threads:{threads}/manual_time"
         name = f"{pass_}/{recipe.workload}:{layer.name}/{row.impl}:{row.isa}/{place}"
         common = {"name": name, "run_name": name, "run_type": "iteration", "threads": 1}
         if row.error:
@@ -202,10 +212,7 @@ def document(
                     "proof_run": float(rounds == 1),
                 }
             )
-    return {
-        "context": context(recipe, layer, pass_, layout, cache, threads, cap),
-        "benchmarks": entries,
-    }
+    return {"context": context(recipe, conditions), "benchmarks": entries}
 
 
 def hash_of(*parts: object) -> int:
@@ -214,35 +221,12 @@ def hash_of(*parts: object) -> int:
 
 
 def write(folder: Path, recipe: Recipe) -> Path:
-    cells = []
     (folder / "cells").mkdir(parents=True, exist_ok=True)
-    for layer in recipe.layers:
-        for pass_ in recipe.passes:
-            for layout in recipe.layouts:
-                for cache in recipe.caches:
-                    for threads in recipe.threads:
-                        for cap in recipe.caps:
-                            key = f"cell{len(cells):04d}"
-                            cells.append(
-                                {
-                                    "key": key,
-                                    "pass": pass_,
-                                    "workload": recipe.workload,
-                                    "layer": layer.name,
-                                }
-                            )
-                            cells[-1] |= {
-                                "count": layer.count,
-                                "problem": layer.descriptor,
-                                "layout": layout,
-                            }
-                            cells[-1] |= {
-                                "cache": cache,
-                                "threads": threads,
-                                "isa_cap": cap,
-                            }
-                            made = document(recipe, layer, pass_, layout, cache, threads, cap)
-                            (folder / "cells" / f"{key}.json").write_text(json.dumps(made, indent=1))
+    cells = []
+    for conditions in cells_of(recipe):
+        cells.append({"key": f"cell{len(cells):04d}"} | conditions.listed(recipe))
+        text = json.dumps(document(recipe, conditions), indent=1)
+        (folder / "cells" / f"{cells[-1]['key']}.json").write_text(text)
     for cell in cells[len(cells) - recipe.drop :]:
         (folder / "cells" / f"{cell['key']}.json").unlink()
     layers = [{"name": layer.name, "problem": layer.descriptor, "count": layer.count} for layer in recipe.layers]
