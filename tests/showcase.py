@@ -69,10 +69,10 @@ def showcase(batch: int = 8, rounds: int = 9, **others: Any) -> Recipe:
         Row("reordered", "avx512", 0.2, threaded=False),
         Row("openmp", "avx512", 0.21),
         Row("im2col_gemm", "avx512", 0.7, workspace=3e7, label="tile 14x32"),
-        Row("im2col_blas", "avx512", 0.62, workspace=3e7, label="OpenBLAS 0.3.21"),
+        Row("im2col_blas", "avx512", 0.62, workspace=3e7, label="OpenBLAS 0.3.21", library=True),
         Row("avx2", "avx2", 0.72, workspace=2e6),
         Row("winograd_f2", "avx512", 1.15, workspace=5e7, error_ratio=0.2),
-        Row("onednn", "avx512", 0.88, label="brgconv:avx512_core"),
+        Row("onednn", "avx512", 0.88, label="brgconv:avx512_core", library=True),
     ]
     for name, count, image, c, k, r, stride in RESNET:
         out = image // stride

@@ -40,6 +40,7 @@ class Row:
     rounds: int | None = None
     error: str = ""
     threaded: bool = True
+    library: bool = False
     label: str = ""
     workspace: float = 0.0
     error_ratio: float = 0.01
@@ -52,7 +53,7 @@ class Recipe:
         default_factory=lambda: [
             Row("naive", "baseline", 0.02),
             Row("avx2"),
-            Row("onednn", "avx2", 0.7),
+            Row("onednn", "avx2", 0.7, library=True),
         ]
     )
     passes: tuple[str, ...] = ("data", "weights")
@@ -209,6 +210,7 @@ def document(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
                     "pack_s": 1e-3,
                     "proof_s": 0.2,
                     "threaded": float(row.threaded),
+                    "library": float(row.library),
                     "proof_run": float(rounds == 1),
                 }
             )

@@ -176,6 +176,21 @@ def test_single_rounds_and_errors_have_a_status(tmp_path):
     assert loaded.rows["reason"].tolist() == ["", "only 3x3", "dx[0] is 1, not 2", "crashed (SIGSEGV) while proving"]
 
 
+def test_libraries_are_told_from_our_own(tmp_path):
+    rows = [Row("mine"), Row("theirs", library=True), Row("onednn"), Row("refused", error="skip: no")]
+    folder = write(tmp_path / "s", Recipe(rows=rows, passes=("data",)))
+    assert results.load(folder).libraries == {"theirs"}
+
+    def forget(document):
+        for one in document["benchmarks"]:
+            one.pop("library", None)
+
+    for file in ("cell0000", "cell0001"):
+        edit(folder, forget, f"cells/{file}.json")
+    assert results.load(folder).libraries == {"onednn"}
+    assert results.load(FIXTURE).libraries >= {"onednn"}
+
+
 def test_refusals_are_errors_of_usage():
     assert issubclass(BadDocument, StudyError)
     assert BadDocument.exit_code == 2

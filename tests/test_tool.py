@@ -32,8 +32,22 @@ def test_list_says_the_same_to_people_and_programs(convbwd: Path) -> None:
         assert row["reason"] in line
         assert line.split()[1] == row["isa"]
         assert row["idea"] in line
-        assert set(row) >= {"threaded", "exact_on_integers", "error_constant", "caps_process"}
+        assert set(row) >= {"threaded", "library", "exact_on_integers", "error_constant", "caps_process"}
     assert rows[0]["name"] == "naive"
+
+
+def test_measurements_tell_libraries_from_our_own(convbwd: Path, convbwd_bench: Path, tmp_path: Path) -> None:
+    built = [row for row in json.loads(good(convbwd, "list", "--json")) if row["built"]]
+    known = {row["name"]: row["library"] for row in built}
+    assert not known["naive"]
+    assert all(known[name] for name in ("onednn", "im2col_blas") if name in known)
+    out = tmp_path / "cell.json"
+    flags = ["--problem=mb1ic3ih5oc4kh3", "--pass=data", "--threads=1", "--rounds=1", "--benchmark_min_time=0.001"]
+    assert run(convbwd_bench, *flags, f"--benchmark_out={out}").returncode == 0
+    timed = [entry for entry in json.loads(out.read_text())["benchmarks"] if not entry.get("error_occurred")]
+    assert len(timed) > 3
+    for entry in timed:
+        assert bool(entry["library"]) == known[entry["name"].split("/")[2].partition(":")[0]], entry["name"]
 
 
 def test_layers_of_a_shipped_workload(convbwd: Path) -> None:

@@ -27,6 +27,7 @@ void print_json() {
                       {"isa", name(row.isa)},
                       {"idea", row.idea},
                       {"threaded", row.threaded},
+                      {"library", row.library},
                       {"built", true},
                       {"runs_here", reason.empty()},
                       {"reason", reason},

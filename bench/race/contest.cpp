@@ -171,6 +171,7 @@ void Contest::count(benchmark::State& state, const Contender& contender, double 
   set("pack_s", session.pack_seconds());
   set("proof_s", contender.proof_seconds);
   set("threaded", contender.entrant.row->threaded);
+  set("library", contender.entrant.row->library);
   set("proof_run", contender.proof_run.has_value());
   state.SetLabel(session.plan().resolved());
 }

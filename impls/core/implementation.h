@@ -73,6 +73,7 @@ struct Implementation {
   double error_constant = 1;          // c of  error <= c * epsilon * sqrt(terms) * sum |a*b|,  measured
   bool mixes_outputs = false;         // an element's error comes from its neighbours' terms too (Winograd): the bound
                                       // takes the largest sum |a*b| that the element's channel could have
+  bool library = false;               // somebody else's code, a rival rather than one of ours
   bool caps_process = false;          // a library whose instruction set is fixed once per process
   std::string_view environment = {};  // NAME=VALUE to be set before the process starts, for a cap below the CPU's best
   Support (*supports)(const Problem&, Pass) = nullptr;

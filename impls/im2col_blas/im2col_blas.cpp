@@ -201,6 +201,7 @@ constexpr Implementation row(Isa isa, std::string_view environment) {
       .isa = isa,
       .threaded = true,
       .error_constant = 1.25,  // measured: 0.66 on random problems (sums of two terms), 0.37 on sizes of ResNet-50
+      .library = true,
       .caps_process = true,
       .environment = environment,
       .supports = supports_all,

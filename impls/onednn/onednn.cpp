@@ -258,6 +258,7 @@ constexpr Implementation row(Isa cap) {
       .idea = "the vendor's library, its own choice of kernel and layout",
       .isa = cap,
       .threaded = true,
+      .library = true,
       .caps_process = true,
       .supports = supports,
       .plan = plan,

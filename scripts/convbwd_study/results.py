@@ -36,8 +36,9 @@ LISTED_COLUMNS = ["key", "workload", "layer", "pass", "layout", "cache", "thread
 LEAST_PEAK = 0.95  # of the best peak of the same threads and cap: below, a cell is noisy
 MEASURED = ["macs", "nominal_macs", "peak_gflops", "bandwidth_gbs", "noisy", "started", "elapsed_seconds"]
 CELL_COLUMNS = [*LISTED_COLUMNS, "batch", *MEASURED, "listed"]
+LIBRARIES_OF_OLDER_DOCUMENTS = ("im2col_blas", "onednn")  # those that have no counter `library`
 COUNTERS = ["tensor_bytes", "workspace_bytes", "error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded"]
-ROW_COLUMNS = ["key", "contender", "impl", "isa", "status", "reason", "label", "n", *COUNTERS]
+ROW_COLUMNS = ["key", "contender", "impl", "isa", "status", "reason", "label", "library", "n", *COUNTERS]
 SAMPLE_COLUMNS = ["key", "contender", "round", "sequence", "start_s", "seconds", "iterations"]
 
 
@@ -60,6 +61,11 @@ class Study:
     unread: list[str]  # lines of workloads that are not layers of ours, with the reason
     some_layers: bool = False  # of the workloads were asked for, not all
     stale: int = 0  # documents of an earlier build, left aside
+
+    @property
+    def libraries(self) -> frozenset[str]:
+        """Implementations that are somebody else's code. A row that was never timed may not say so."""
+        return frozenset(self.rows.loc[self.rows["library"].astype(bool), "impl"])
 
 
 def load(folder: Path) -> Study:
@@ -231,6 +237,7 @@ def _add_entries(
             "isa": isa,
             "reason": "",
             "label": "",
+            "library": _is_library(entry, impl),
         }
         if entry.flag("error_occurred"):
             message = entry.text("error_message")
@@ -271,6 +278,10 @@ def _add_entries(
         if rounds[contender] == 1:
             made["status"] = "once"
     rows.extend(found.values())
+
+
+def _is_library(entry: Fields, impl: str) -> bool:
+    return bool(entry.number("library")) if "library" in entry else impl in LIBRARIES_OF_OLDER_DOCUMENTS
 
 
 def _contender(entry: Fields, cell: dict[str, object]) -> tuple[str, str]:

@@ -25,7 +25,8 @@ RESULT_COLUMNS = [
     *("workload", "layer", "count", "problem", "pass", "threads", "layout", "cache", "batch", "isa_cap", "impl", "isa"),
     *("status", "reason", "seconds", "seconds_lo", "seconds_hi", "n", "gflops", "gflops_lo", "gflops_hi"),
     *("peak_gflops", "peak_fraction", "bandwidth_gbs", "gbs", "intensity", "tensor_bytes", "workspace_bytes"),
-    *("error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded", "label", "noisy", "key", "reproduce"),
+    *("error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded", "library", "label", "noisy", "key"),
+    "reproduce",
 ]
 
 SHORT = {"data": "dx", "weights": "dw"}
