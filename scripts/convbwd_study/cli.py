@@ -20,7 +20,7 @@ from convbwd_study.machine import cpu_facts, cpu_slug, slug
 from convbwd_study.plan import CACHES, LAYOUTS, PASSES, Options, comma_list, make_plan, thread_list
 from convbwd_study.progress import progress_on
 from convbwd_study.runner import run_study, tally_of
-from convbwd_study.study import changed, check_is_study, opened, progress_of
+from convbwd_study.study import MANIFEST, changed, check_is_study, opened, progress_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ DEFAULT_BATCH = 8  # of the default study
 MOST_LINES = 20  # of rows that went wrong
 STUDIES = ROOT / "reports" / "studies"
 PUBLISHED = ROOT / "reports" / "published"
+STUDY_HELP = "folder of a study, or the bare name of one in reports/studies or reports/published"
 
 EXIT_CODES = """Exit codes: 0 good, 1 a contender computed something wrong, 2 usage, 3 nothing matched or supported,
 4 some rows or cells failed, 5 set-up incomplete, 130 interrupted (the same command goes on)."""
@@ -112,24 +113,22 @@ def run(
 
 
 @app.command(epilog=EXIT_CODES)
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of a study")]) -> None:
+def report(study: Annotated[str, typer.Argument(metavar="STUDY", help=STUDY_HELP)]) -> None:
     """Draws report.html, summary.md, results.csv and figures from a study folder."""
     with _one_line_errors():
-        check_is_study(folder)
-        _report(folder)
+        _report(study_folder(study))
 
 
 @app.command(epilog=EXIT_CODES)
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="folders of studies")],
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY STUDY...", help=STUDY_HELP)],
     out: Annotated[Path, typer.Option(help="the page to write")] = Path("compare.html"),
 ) -> None:
     """Puts several studies (CPUs, compilers, versions) side by side in one page."""
     with _one_line_errors():
-        if len(folders) < 2:
-            raise UsageError("compare needs at least two folders")
-        for folder in folders:
-            check_is_study(folder)
+        if len(studies) < 2:
+            raise UsageError("compare needs at least two studies")
+        folders = [study_folder(study) for study in studies]
         from convbwd_study.compare import write_comparison
 
         comparison = write_comparison(folders, out)
@@ -139,16 +138,15 @@ def compare(
 
 @app.command(epilog=EXIT_CODES)
 def publish(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of a complete study")],
+    study: Annotated[str, typer.Argument(metavar="STUDY", help=f"a complete one: {STUDY_HELP}")],
     name: Annotated[str, typer.Option("--as", help="what it is, e.g. resnet50; the machine's name is put before it")],
     readme: Annotated[bool, typer.Option("--readme", help="also make it the README's table of results")] = False,
 ) -> None:
     """Copies a study to reports/published, without names and paths of this machine."""
     with _one_line_errors():
-        check_is_study(folder)
         from convbwd_study import publish as publishing
 
-        published = publishing.publish(folder, name)
+        published = publishing.publish(study_folder(study), name)
         if readme:
             publishing.update_readme(ROOT / "README.md", published)
         _out.print(published)
@@ -174,6 +172,18 @@ def list_() -> None:
 def default_folder(options: Options) -> Path:
     names = [Path(source).stem for source in options.workloads] + ["problem"] * bool(options.problems)
     return STUDIES / f"{slug('+'.join(names))}-{cpu_slug(cpu_facts())}"
+
+
+def study_folder(named: str) -> Path:
+    """The folder of a study given as a path or by its bare name. Refuses, in one line, what is no study."""
+    folder = Path(named)
+    if Path(named).name == named and not (folder / MANIFEST).is_file():
+        homes = [home / named for home in (STUDIES, PUBLISHED)]
+        folder = next((home for home in homes if (home / MANIFEST).is_file()), folder)
+        if not folder.exists():
+            raise UsageError(f"{named}: neither a folder nor the name of a study; `scripts/study list` shows them")
+    check_is_study(folder)
+    return folder
 
 
 def seconds_of(text: str) -> float:
