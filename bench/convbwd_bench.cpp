@@ -21,6 +21,7 @@
 #include "support/peak.h"
 #include "support/refuse.h"
 #include "support/threads.h"
+#include "support/whole_file.h"
 
 namespace convbwd::race {
 namespace {
@@ -168,6 +169,13 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
   return facts;
 }
 
+void write_document(const std::string& file, const std::string& text) {
+  const support::Written written = support::write_whole(file, {text});
+  if (!written.error.empty())
+    support::refuse("--benchmark_out=" + file + " " + written.error,
+                    written.disk_full ? support::kFailed : support::kUsage);
+}
+
 /// Whether all output reached its destination.
 bool said_it_all() {
   std::cout.flush();
@@ -193,7 +201,8 @@ int run(int argc, char** argv) {
       for (const Entry& entry : of_cell) std::cout << entry.name << "\n";
     return said_it_all() ? support::kGood : support::kFailed;
   }
-  if (!options.out.empty()) require_writable(options.out);
+  if (const std::string reason = options.out.empty() ? "" : support::reason_not_to_write(options.out); !reason.empty())
+    support::refuse("--benchmark_out=" + options.out + " " + reason);
 
   std::size_t width = 0;
   for (const auto& of_cell : entries)
@@ -205,7 +214,7 @@ int run(int argc, char** argv) {
   for (std::size_t i = 0; i < cells.size() && !interrupted; ++i)
     if (!entries[i].empty()) facts.push_back(run_cell(cells[i], entries[i], options, collector, events, moment));
   collector.finish();
-  if (!options.out.empty()) write_whole(options.out, document(collector.runs(), support::all_facts(), facts));
+  if (!options.out.empty()) write_document(options.out, document(collector.runs(), support::all_facts(), facts));
   events.cell(interrupted ? "interrupted" : "done");
   benchmark::Shutdown();
   if (interrupted) return support::kInterrupted;

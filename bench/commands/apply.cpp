@@ -84,8 +84,10 @@ void apply(const Arguments& arguments, char** argv) {
   } catch (const std::exception& error) {
     support::refuse(title(row) + ": " + error.what(), support::kFailed);
   }
-  const std::string error = support::write_npy(arguments.out, problem.shape(output_of(pass)), gradient);
-  if (!error.empty()) support::refuse("--out " + error);
+  const support::Written written = support::write_npy(arguments.out, problem.shape(output_of(pass)), gradient);
+  if (!written.error.empty())
+    support::refuse("--out " + arguments.out + " " + written.error,
+                    written.disk_full ? support::kFailed : support::kUsage);
 }
 
 }  // namespace

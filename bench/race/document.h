@@ -21,12 +21,4 @@ Facts facts_of(const Cell& cell, const Options& options);
 std::string document(const std::vector<benchmark::BenchmarkReporter::Run>& runs, const Facts& common,
                      const std::vector<Facts>& cells);
 
-/// Ends the program with one line and code 2 where `file` is something else than a regular file, or its folder cannot
-/// be written to; to be asked before anything is measured.
-void require_writable(const std::string& file);
-
-/// Writes under a temporary name, syncs, renames: the file is there whole or not at all. Exits with one line and code 4
-/// if the disk is full, 2 if the place cannot be written to.
-void write_whole(const std::string& file, const std::string& text);
-
 }  // namespace convbwd::race

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/npy.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -140,17 +136,6 @@ std::string header_of(const std::array<Dim, 4>& shape) {
   return header + text;
 }
 
-bool write_all(int file, const char* bytes, std::size_t size) {
-  while (size > 0) {
-    const ssize_t written = write(file, bytes, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes += written;
-    size -= static_cast<std::size_t>(written);
-  }
-  return true;
-}
-
 }  // namespace
 
 NpyHeader parse_npy_header(std::string_view beginning) {
@@ -213,25 +198,9 @@ NpyTensor read_npy(const std::string& file, const std::array<Dim, 4>& shape) {
   return tensor;
 }
 
-std::string write_npy(const std::string& file, const std::array<Dim, 4>& shape, const std::vector<float>& values) {
-  const auto failed = [&] { return file + ": cannot be written: " + std::strerror(errno); };
-  std::error_code code;
-  if (std::filesystem::exists(file, code) && !std::filesystem::is_regular_file(file, code))
-    return file + ": is there and not a regular file";
-  std::string temporary = file + ".XXXXXX";
-  const int output = mkstemp(temporary.data());
-  if (output < 0) return failed();
-  const mode_t mask = umask(0);
-  umask(mask);
-  const std::string header = header_of(shape);
-  const bool written = write_all(output, header.data(), header.size()) &&
-                       write_all(output, reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)) &&
-                       fchmod(output, 0666 & ~mask) == 0 && fsync(output) == 0;
-  const bool closed = close(output) == 0;
-  if (written && closed && rename(temporary.c_str(), file.c_str()) == 0) return {};
-  const std::string error = failed();
-  unlink(temporary.c_str());
-  return error;
+Written write_npy(const std::string& file, const std::array<Dim, 4>& shape, const std::vector<float>& values) {
+  const std::string_view numbers(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  return write_whole(file, {header_of(shape), numbers});
 }
 
 }  // namespace convbwd::support

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/problem.h"
+#include "support/whole_file.h"
 
 namespace convbwd::support {
 
@@ -31,7 +32,7 @@ struct NpyTensor {
 };
 NpyTensor read_npy(const std::string& file, const std::array<Dim, 4>& shape);
 
-/// Writes a file that is either whole or not there: temporary name, fsync, rename. Returns the error.
-std::string write_npy(const std::string& file, const std::array<Dim, 4>& shape, const std::vector<float>& values);
+/// A file that is there whole, or not at all.
+Written write_npy(const std::string& file, const std::array<Dim, 4>& shape, const std::vector<float>& values);
 
 }  // namespace convbwd::support
