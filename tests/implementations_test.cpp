@@ -64,9 +64,9 @@ class Implementations : public testing::TestWithParam<Case> {};
 TEST_P(Implementations, MatchTheDefinition) {
   const auto [row, pass, layout] = GetParam();
   Tally& tally = tallies()[title(*row)];
-  if (!cpu_runs(row->isa)) {
-    tally.skipped["this CPU does not run " + std::string(name(row->isa))]++;
-    GTEST_SKIP() << "this CPU does not run " << name(row->isa);
+  if (const Support here = runs_here(*row); !here) {
+    tally.skipped[here.reason]++;
+    GTEST_SKIP() << here.reason;
   }
   if (row->caps_process && row->isa != process_cap()) {
     tally.skipped["capped library, run in a process of its own"]++;
@@ -131,6 +131,28 @@ TEST(Registry, NamesAreTheFieldsOfATableKey) {
     EXPECT_FALSE(row->idea.empty());
     EXPECT_GT(row->error_constant, 0);
     EXPECT_GE(row->integer_growth, 1);
+  }
+}
+
+TEST(Registry, RowsTakePartWithinTheCapsOnly) {
+  const Problem problem{};
+  const Isa best = best_isa();
+  for (const Implementation* row : implementations()) {
+    const std::string isa(name(row->isa));
+    const auto reason = [&](Isa cap) { return takes_part(*row, problem, Pass::data, {cap, best}).reason; };
+    if (!cpu_runs(row->isa)) {
+      EXPECT_EQ(reason(best), "this CPU does not run " + isa) << title(*row);
+      continue;
+    }
+    if (row->isa != Isa::baseline) {
+      EXPECT_EQ(reason(Isa::baseline), "needs " + isa + ", the cap is baseline") << title(*row);
+    }
+    // A library asked for by a lower title would run at the process's cap and be timed under a wrong name.
+    if (row->caps_process && row != best_within(row->name, best)) {
+      EXPECT_NE(reason(best).find("run with --isa=" + isa + " alone"), std::string::npos) << title(*row);
+    } else {
+      EXPECT_EQ(reason(best), row->supports(problem, Pass::data).reason) << title(*row);
+    }
   }
 }
 

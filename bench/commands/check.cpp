@@ -38,17 +38,26 @@ std::vector<NamedProblem> problems_of(const Arguments& arguments) {
   return problems;
 }
 
+struct Entrant {
+  const Implementation* row;
+  Isa cap;
+};
+
 /// Rows asked for by name:isa, and otherwise the best of each implementation within each cap.
-std::vector<const Implementation*> rows_of(const std::vector<std::string>& words, const std::vector<Isa>& caps) {
-  std::vector<const Implementation*> rows;
+std::vector<Entrant> entrants_of(const std::vector<std::string>& words, const std::vector<Isa>& caps) {
+  std::vector<Entrant> entrants;
   for (const Implementation* row : implementations()) {
-    const bool by_title = !words.empty() && std::find(words.begin(), words.end(), title(*row)) != words.end();
-    const bool best = support::names_row(words, row->name, "") && std::any_of(caps.begin(), caps.end(), [&](Isa cap) {
-                        return best_within(row->name, cap) == row;
-                      });
-    if (by_title || best) rows.push_back(row);
+    const bool by_title = std::find(words.begin(), words.end(), title(*row)) != words.end();
+    if (!by_title && !support::names_row(words, row->name, "")) continue;
+    const auto cap = std::find_if(caps.begin(), caps.end(), [&](Isa each) {
+      return by_title ? within(row->isa, each) : best_within(row->name, each) == row;
+    });
+    if (cap != caps.end())
+      entrants.push_back({row, *cap});
+    else if (by_title)
+      entrants.push_back({row, caps.front()});
   }
-  return rows;
+  return entrants;
 }
 
 /// What became of one row on all problems.
@@ -89,24 +98,20 @@ void check(const Arguments& arguments, Invocation& invocation) {
   const auto layouts = support::layouts_of(arguments.layout);
   const auto threads = support::threads_of(arguments.threads);
   const auto problems = problems_of(arguments);
-  const auto rows = rows_of(words, caps);
+  const auto entrants = entrants_of(words, caps);
   support::set_environment_and_reexec(invocation.argv, caps.front());
 
   double growth = 1;
-  for (const Implementation* row : rows) growth = std::max(growth, row->integer_growth);
+  for (const auto& [row, cap] : entrants) growth = std::max(growth, row->integer_growth);
   std::map<const Implementation*, Tally> tallies;
   for (const NamedProblem& named : problems)
     for (Pass pass : passes) {
       const Reference references[] = {Reference(named.problem, pass, Data::integers, growth, kSeed),
                                       Reference(named.problem, pass, Data::normal, growth, kSeed)};
-      for (const Implementation* row : rows) {
+      for (const auto& [row, cap] : entrants) {
         Tally& tally = tallies[row];
-        std::string reason = cpu_runs(row->isa) ? row->supports(named.problem, pass).reason
-                                                : "this CPU does not run " + std::string(name(row->isa));
-        if (row->caps_process && row->isa != caps.front())
-          reason = "one instruction set a process: run with --isa=" + std::string(name(row->isa));
-        if (!reason.empty()) {
-          tally.skipped[reason]++;
+        if (const Support support = takes_part(*row, named.problem, pass, {cap, caps.front()}); !support) {
+          tally.skipped[support.reason]++;
           continue;
         }
         for (Layout layout : layouts)
@@ -115,7 +120,7 @@ void check(const Arguments& arguments, Invocation& invocation) {
     }
 
   int right = 0, wrong = 0, failed = 0;
-  for (const Implementation* row : rows) {
+  for (const auto& [row, cap] : entrants) {
     const Tally& tally = tallies[row];
     std::printf("%-24s %5d right, %d wrong, %d failed, error at most %.3f of the allowed", title(*row).c_str(),
                 tally.right, tally.wrong, tally.failed, tally.error_ratio);

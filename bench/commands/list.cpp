@@ -11,18 +11,13 @@
 namespace convbwd::commands {
 namespace {
 
-/// Why a row does not run here, or nothing.
-std::string reason_against(const Implementation& row) {
-  return cpu_runs(row.isa) ? "" : "this CPU does not run " + std::string(name(row.isa));
-}
-
 void print_json() {
   auto rows = nlohmann::ordered_json::array();
   for (const Listed& entry : listed()) {
     if (!entry.rows) rows.push_back({{"name", entry.folder}, {"built", false}, {"reason", entry.not_built}});
     for (std::size_t i = 0; entry.rows && i < entry.rows->count; ++i) {
       const Implementation& row = entry.rows->first[i];
-      const std::string reason = reason_against(row);
+      const std::string reason = runs_here(row).reason;
       rows.push_back({{"name", row.name},
                       {"isa", name(row.isa)},
                       {"idea", row.idea},
@@ -47,7 +42,7 @@ void print_table() {
       lines.push_back({std::string(entry.folder), "-", "-", "no", "not built: " + std::string(entry.not_built)});
     for (std::size_t i = 0; entry.rows && i < entry.rows->count; ++i) {
       const Implementation& row = entry.rows->first[i];
-      const std::string reason = reason_against(row);
+      const std::string reason = runs_here(row).reason;
       lines.push_back({std::string(row.name), std::string(name(row.isa)), row.threaded ? "many" : "one",
                        reason.empty() ? "yes" : "no",
                        std::string(row.idea) + (reason.empty() ? "" : " (" + reason + ")")});

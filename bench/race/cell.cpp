@@ -25,14 +25,8 @@ const Implementation* representative(std::string_view name, const Cell& cell, co
 std::string reason_against(const Implementation& row, const Cell& cell, const Options& options) {
   if (const auto excluded = options.excluded.find(title(row)); excluded != options.excluded.end())
     return excluded->second;
-  if (!cpu_runs(row.isa)) return "skip: this CPU does not run " + std::string(name(row.isa));
-  if (!within(row.isa, cell.cap))
-    return "skip: needs " + std::string(name(row.isa)) + ", the cap is " + std::string(name(cell.cap));
-  if (row.caps_process && cell.cap != options.caps.front())
-    return "skip: the library's instruction set is fixed once per process; run with --isa=" +
-           std::string(name(cell.cap)) + " alone";
-  if (const Support support = row.supports(cell.problem, cell.pass); !support) return "skip: " + support.reason;
-  return {};
+  const Support support = takes_part(row, cell.problem, cell.pass, {cell.cap, options.caps.front()});
+  return support ? "" : "skip: " + support.reason;
 }
 
 }  // namespace

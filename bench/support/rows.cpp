@@ -41,8 +41,7 @@ const Implementation& row_or_exit(const std::string& wanted) {
   if (!row)
     refuse(wanted_name + " is not there for " + excerpt(wanted.substr(colon + 1)) +
            "; it is for:" + listed_as_words(isas));
-  if (!cpu_runs(row->isa))
-    refuse(title(*row) + ": this CPU does not run " + std::string(name(row->isa)), kNotSupported);
+  if (const Support here = runs_here(*row); !here) refuse(title(*row) + ": " + here.reason, kNotSupported);
   return *row;
 }
 

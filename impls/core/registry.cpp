@@ -34,6 +34,19 @@ const Implementation* best_within(std::string_view name, Isa cap) {
   return best;
 }
 
+Support runs_here(const Implementation& row) {
+  return cpu_runs(row.isa) ? yes() : no("this CPU does not run " + std::string(name(row.isa)));
+}
+
+Support takes_part(const Implementation& row, const Problem& problem, Pass pass, const Caps& caps) {
+  if (Support here = runs_here(row); !here) return here;
+  const std::string isa(name(row.isa));
+  if (!within(row.isa, caps.row)) return no("needs " + isa + ", the cap is " + std::string(name(caps.row)));
+  if (row.caps_process && best_within(row.name, caps.process) != &row)
+    return no("the library's instruction set is fixed once per process; run with --isa=" + isa + " alone");
+  return row.supports(problem, pass);
+}
+
 std::string title(const Implementation& implementation) {
   return std::string(implementation.name) + ":" + std::string(name(implementation.isa));
 }

@@ -33,6 +33,18 @@ std::vector<std::string_view> implementation_names();
 /// The row of this name with the highest instruction set that is within the cap and that this CPU runs, or null.
 const Implementation* best_within(std::string_view name, Isa cap);
 
+/// Whether this CPU runs the row.
+Support runs_here(const Implementation& row);
+
+/// Instruction sets that rows are held to: those compiled for one, and libraries that dispatch by themselves, once per
+/// process.
+struct Caps {
+  Isa row, process;
+};
+
+/// Whether the row can compute this pass here and under these caps.
+Support takes_part(const Implementation& row, const Problem& problem, Pass pass, const Caps& caps);
+
 /// `name:isa`, as rows are called in every table, flag and plot.
 std::string title(const Implementation& implementation);
 
