@@ -64,17 +64,18 @@ def test_the_headline_says_who_won(shown):
     text = headline.of_study(results.load(shown), [scene_of(shown)])
     assert re.search(r"Data gradient \(dx\): onednn is fastest on \d+ of 23 layers", text)
     assert "Weight gradient (dw): " in text
-    assert re.search(
-        r"With the best of each layer the whole backward pass of resnet50 takes [\d.]+ s, 1\.\d+ times", text
+    wanted = (
+        r"Use the best of each layer: the whole backward pass of resnet50 then takes [\d.]+ s, 1\.\d+ times as fast"
     )
+    assert re.search(wanted, text)
     assert "1 row computed something wrong and was not timed." in text
     assert "1 row failed." in text
 
 
 def test_counts_of_the_headline_add_up(shown):
     winners = scene_of(shown).winners
-    for sentence in headline.of_view(scene_of(shown))[:2]:
-        counted = sum(int(n) for n in re.findall(r"on (\d+)", sentence))
+    for sentence in headline.of_view(scene_of(shown))[1:3]:
+        counted = sum(int(n) for n in re.findall(r"on (\d+)", re.sub(r"\(among them .*?\)", "", sentence)))
         assert counted == 23
     assert len(winners) == 46
 
@@ -84,7 +85,7 @@ def test_a_rival_that_wins_everything_is_named(tmp_path):
     scene = scene_of(write(tmp_path / "s", Recipe(rows=rows)))
     text = " ".join(headline.of_view(scene))
     assert "onednn is fastest on 2 of 2 layers" in text
-    assert "Without using onednn at all, the best of each layer is 0.62" in text
+    assert "Without onednn, the best of each layer is 0.62" in text
 
 
 def test_totals_are_weighted_sums(tmp_path):

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convbwd_study import stats
+from convbwd_study.entries import TIMED
 from convbwd_study.machine import slug
 from convbwd_study.plan import CACHES, LAYOUTS
-from convbwd_study.results import RACE, TIMED
+from convbwd_study.results import RACE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     import pandas as pd
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]  # one line of `best` or `contenders`
 
 VENDOR = "onednn"
+MANY_ROWS = 8  # that ran in enough rounds, for the others to be judged by them
 # A row without a time stands for its implementation in this order: the worst news first.
 _STATUS_ORDER = {"timed": 0, "once": 0, "wrong": 1, "failed": 2, "skipped": 3}
 
@@ -71,10 +73,10 @@ class Analysis:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._samples: dict[tuple[str, str], pd.Series] = {
-            identity: group.set_index("round")["seconds"].sort_index()
-            for identity, group in study.samples.groupby(["key", "contender"], sort=False)
-        }
+        self._samples: dict[str, dict[str, pd.Series]] = {}  # by cell and contender
+        for (key, contender), group in study.samples.groupby(["key", "contender"], sort=False):
+            self._samples.setdefault(key, {})[contender] = group.set_index("round")["seconds"].sort_index()
+        self._ratios: dict[tuple[str, str, str, str], stats.Ratio] = {}
         self.contenders = self._contenders()
         self.implementations = self._ladder()
         self.best = self._best()
@@ -90,9 +92,10 @@ class Analysis:
         cells["label_of_layer"] = cells["layer"].where(~twins, cells["layer"] + " [" + cells["problem"] + "]")
         cells["layer_rank"] = [self._rank(row.workload, row.layer) for row in cells.itertuples()]
         table = self.study.rows.merge(cells, on="key", how="left", validate="many_to_one")
+        untimed = stats.Estimate(stats.NAN)
         estimates = [
-            stats.median(self._samples[identity]) if identity in self._samples else stats.Estimate(stats.NAN)
-            for identity in zip(table["key"], table["contender"], strict=True)
+            stats.median(times) if (times := self._samples.get(key, {}).get(contender)) is not None else untimed
+            for key, contender in zip(table["key"], table["contender"], strict=True)
         ]
         table["seconds"] = [estimate.value for estimate in estimates]
         table["seconds_lo"] = [estimate.lo for estimate in estimates]
@@ -160,43 +163,72 @@ class Analysis:
 
     def samples(self, row: Row) -> pd.Series:
         """Seconds per execution by round."""
-        return self._samples[(row["key"], row["contender"])]
+        times: pd.Series = self._samples[row["key"]][row["contender"]]
+        return times
 
     def ratio(self, a: Row, b: Row) -> stats.Ratio:
         """Time of a over time of b, two timed rows of one race: by rounds if they ran in the same cell. Rows of
         different cells (caps) are joined by the rows present in both, which tell how the machine had changed."""
-        times_a, times_b = self.samples(a), self.samples(b)
-        if a["key"] == b["key"]:
-            both = times_a.index.intersection(times_b.index)
+        identities = (a["key"], a["contender"], b["key"], b["contender"])
+        if identities not in self._ratios:
+            self._ratios[identities] = self._measured_ratio(*identities)
+        return self._ratios[identities]
+
+    def _measured_ratio(self, key_a: str, contender_a: str, key_b: str, contender_b: str) -> stats.Ratio:
+        times_a, times_b = self._samples[key_a][contender_a], self._samples[key_b][contender_b]
+        if key_a == key_b:
+            same = times_a.index.equals(times_b.index)
+            both = times_a.index if same else times_a.index.intersection(times_b.index)
             if len(both):
                 return stats.paired_ratio(times_a[both], times_b[both])
-        return stats.unpaired_ratio(times_a / self._drift(a["key"], b["key"]), times_b)
+        return stats.unpaired_ratio(times_a / self._drift(key_a, key_b), times_b)
+
+    def fastest(self, rows: Iterable[Row]) -> Row | None:
+        """Of timed rows of one race the one that no other beats by their paired ratio, which is also what is shown as
+        its lead and judged by the verdict. Medians may say otherwise where the machine changed its speed meanwhile.
+        Where rows beat each other in a circle there is none like that: one of the circle, told from nobody in it."""
+        champion: Row | None = None
+        for row in sorted(rows, key=lambda row: float(row["seconds"])):
+            if champion is None or self.ratio(row, champion).estimate.value < 1:
+                champion = row
+        return champion
 
     def _drift(self, key_a: str, key_b: str) -> float:
         """How much longer the same rows took in cell a than in cell b."""
+        a, b = self._samples[key_a], self._samples[key_b]
         common = [
-            float(np.median(times) / np.median(self._samples[(key_b, contender)]))
-            for (key, contender), times in self._samples.items()
-            if key == key_a and (key_b, contender) in self._samples and len(times) >= stats.MIN_ROUNDS
+            float(np.median(a[contender]) / np.median(b[contender]))
+            for contender in a.keys() & b.keys()
+            if min(len(a[contender]), len(b[contender])) >= stats.MIN_ROUNDS
         ]
         return stats.geometric_mean(common) if common and key_a != key_b else 1.0
 
     @cached_property
     def _draws(self) -> dict[tuple[str, str], NDArray[np.float64]]:
         draws: dict[tuple[str, str], NDArray[np.float64]] = {}
-        by_cell: dict[str, list[str]] = {}
-        for key, contender in self._samples:
-            by_cell.setdefault(key, []).append(contender)
-        for key, contenders in by_cell.items():
-            medians = stats.resampled_medians(
-                [self._samples[(key, name)] for name in contenders], zlib.crc32(key.encode())
-            )
-            draws |= {(key, name): row for name, row in zip(contenders, medians, strict=True)}
+        for key, contenders in self._samples.items():
+            medians = stats.resampled_medians(list(contenders.values()), zlib.crc32(key.encode()))
+            for (name, times), drawn in zip(contenders.items(), medians, strict=True):
+                few = 1 < len(times) < stats.MIN_ROUNDS and np.isfinite(self.usual_scatter)
+                seed = zlib.crc32(f"{key} {name}".encode())
+                draws[key, name] = stats.drawn_medians(times, self.usual_scatter, seed) if few else drawn
         return draws
 
     def draws(self, row: Row) -> NDArray[np.float64]:
-        """Bootstrap medians of a timed row, in step with those of its cell."""
+        """Medians of a timed row as they might have come out, in step with those of its cell."""
         return self._draws[(row["key"], row["contender"])]
+
+    @cached_property
+    def usual_scatter(self) -> float:
+        """Three of four rows that ran in enough rounds scatter less; NaN if hardly any did."""
+        contenders = [times for cell in self._samples.values() for times in cell.values()]
+        found = [stats.scatter(times) for times in contenders if len(times) >= stats.MIN_ROUNDS]
+        return float(np.quantile(found, 0.75)) if len(found) >= MANY_ROWS else stats.NAN
+
+    def has_interval(self, rows: Iterable[Row]) -> bool:
+        """Whether a sum over these rows can have one: none was timed by a single run only."""
+        fewest = min((int(row["n"]) for row in rows), default=0)
+        return fewest >= stats.MIN_ROUNDS or (fewest > 1 and bool(np.isfinite(self.usual_scatter)))
 
 
 def timed(rows: pd.DataFrame) -> pd.DataFrame:

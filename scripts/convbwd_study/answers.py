@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ import pandas as pd
 
 from convbwd_study import stats
 from convbwd_study.analysis import VENDOR, Analysis, View
+from convbwd_study.entries import TIMED
 from convbwd_study.plan import PASSES
-from convbwd_study.results import TIMED
 from convbwd_study.stats import Estimate
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ VENDOR_COLUMNS = [
 def winners(analysis: Analysis, view: View) -> pd.DataFrame:
     """One row a race. `result`: `clear`, the winner is faster than every rival; `tie`, it is not slower than those in
     `close`, within 2 %; `open`, too few or too scattered rounds to tell from those in `close`; `alone`; or `none`.
-    `margin`: time of the runner-up over the winner's.
+    `margin`: time of the runner-up over the winner's, never below 1.
 
     A clear winner has passed the test against every rival, so many rivals make the claim harder, never easier.
     """
@@ -57,33 +57,41 @@ def winners(analysis: Analysis, view: View) -> pd.DataFrame:
     for race, (first, running) in _races(analysis, view).items():
         row = {column: first[column] for column in ("pass", "count", "layer_rank", "noisy", "n")}
         row |= {"race": race, "layer": first["label_of_layer"], "result": "none", "close": [], "margin": stats.NAN}
-        if running:
-            best, *rivals = running
+        if best := analysis.fastest(running):
             row |= {column: best[column] for column in ("impl", "isa", "seconds", "gflops", "peak_fraction", "n")}
-            verdicts = {rival["impl"]: analysis.ratio(best, rival).verdict for rival in rivals}
-            close = [name for name, verdict in verdicts.items() if verdict != "faster"]
-            undecided = any(verdicts[name] == "not enough data" for name in close)
-            row |= {
-                "close": close,
-                "result": "open" if undecided else "tie" if close else "clear" if rivals else "alone",
-            }
-            if rivals:
-                lead = analysis.ratio(rivals[0], best).estimate
-                row |= {"runner_up": rivals[0]["impl"], "margin": lead.value, "lo": lead.lo, "hi": lead.hi}
+            row |= _lead(analysis, best, [rival for rival in running if rival["impl"] != best["impl"]])
         found.append(row)
     table = pd.DataFrame(found, columns=WINNER_COLUMNS)
     return table.sort_values(["layer_rank", "race"], kind="stable").reset_index(drop=True)
 
 
+def leaders(winner: Row) -> list[str]:
+    """Of one row of `winners`, who may be the fastest: one, several that cannot be told apart, or nobody."""
+    return [] if winner["result"] == "none" else [winner["impl"], *winner["close"]]
+
+
+def _lead(analysis: Analysis, best: Row, rivals: list[Row]) -> dict[str, object]:
+    """How a winner stands against the others: all of it from the same paired ratios."""
+    if not rivals:
+        return {"result": "alone"}
+    behind = {str(rival["impl"]): analysis.ratio(rival, best) for rival in rivals}
+    nearest = dict(sorted(behind.items(), key=lambda item: item[1].estimate.value))
+    close = [name for name, ratio in nearest.items() if ratio.verdict != "slower"]
+    undecided = any(behind[name].verdict == "not enough data" for name in close)
+    found: dict[str, object] = {"close": close, "result": "open" if undecided else "tie" if close else "clear"}
+    second, lead = next((name, ratio.estimate) for name, ratio in nearest.items())
+    if lead.value >= 1:  # else they beat each other in a circle
+        found |= {"runner_up": second, "margin": lead.value, "lo": lead.lo, "hi": lead.hi}
+    return found
+
+
 def _races(analysis: Analysis, view: View) -> dict[int, tuple[Row, list[Row]]]:
-    """For each race any row of it, which tells the layer, and the rows that have a time, fastest first."""
+    """For each race any row of it, which tells the layer, and the rows that have a time."""
     races: dict[int, tuple[Row, list[Row]]] = {}
     for row in analysis.of(view).to_dict("records"):
         _, running = races.setdefault(row["race"], (row, []))
         if row["status"] in TIMED:
             running.append(row)
-    for _, running in races.values():
-        running.sort(key=lambda row: float(row["seconds"]))
     return races
 
 
@@ -109,7 +117,7 @@ def against_vendor(analysis: Analysis, view: View) -> pd.DataFrame:
 class Total:
     """Backward time of a whole network with one implementation. `missing`: layer passes without a time, which are not
     in the sum; `single`: those timed once; `speedup`: vendor's time over this one's, over the `shared` layer passes
-    that both have (`of` in all)."""
+    that both have (`of` in all). `draws`: sums as they might have come out, in step with those of other totals."""
 
     name: str
     first_layer: bool  # whether the data gradient of the network's first layer is in it
@@ -120,6 +128,14 @@ class Total:
     speedup: Estimate | None
     shared: int
     of: int
+    draws: NDArray[np.float64] = field(repr=False, compare=False)
+
+    def over(self, other: Total) -> Estimate:
+        """This total over another of the same layer passes."""
+        value = self.seconds.value / other.seconds.value
+        if not (self.seconds.has_interval and other.seconds.has_interval):
+            return Estimate(value)
+        return stats.interval_of_draws(value, self.draws / other.draws)
 
 
 @dataclass(frozen=True)
@@ -146,7 +162,7 @@ def totals(analysis: Analysis, view: View, first_layer: bool = True) -> list[Tot
 
     def terms(choose: Callable[[str], bool]) -> list[_Term]:
         measured = [
-            term(place, next((row for row in running if choose(row["impl"])), None))
+            term(place, analysis.fastest(row for row in running if choose(row["impl"])))
             for place, running in races.values()
         ]
         return measured + [term(place, None) for place in analysis.absent(view).to_dict("records")]
@@ -177,17 +193,19 @@ def _total(analysis: Analysis, name: str, first_layer: bool, terms: list[_Term],
     value, draws = _sum(analysis, present)
     speedup = None
     if pairs and name != VENDOR:
-        speedup = _estimate(theirs / mine, their_draws / mine_draws, [term for pair in pairs for term in pair])
+        terms_of_both = [term for pair in pairs for term in pair]
+        speedup = _estimate(analysis, theirs / mine, their_draws / mine_draws, terms_of_both)
     return Total(
         name=name,
         first_layer=first_layer,
-        seconds=_estimate(value, draws, present),
+        seconds=_estimate(analysis, value, draws, present),
         by_pass={pass_: _sum(analysis, [term for term in present if term.pass_ == pass_])[0] for pass_ in PASSES},
         missing=len(needed) - len(present),
         single=sum(1 for term in present if term.row is not None and term.row["n"] == 1),
         speedup=speedup,
         shared=len(pairs),
         of=len(needed),
+        draws=draws,
     )
 
 
@@ -199,9 +217,8 @@ def _sum(analysis: Analysis, terms: list[_Term]) -> tuple[float, NDArray[np.floa
     return float(sum(weight * row["seconds"] for weight, row in rows)) if rows else stats.NAN, draws
 
 
-def _estimate(value: float, draws: NDArray[np.float64], terms: list[_Term]) -> Estimate:
-    """With an interval only if every term has rounds enough for one."""
-    rounds = [term.row["n"] for term in terms if term.row is not None]
-    if not rounds or min(rounds) < stats.MIN_ROUNDS:
+def _estimate(analysis: Analysis, value: float, draws: NDArray[np.float64], terms: list[_Term]) -> Estimate:
+    """With an interval unless a term was timed only once."""
+    if not analysis.has_interval(term.row for term in terms if term.row is not None):
         return Estimate(value)
     return stats.interval_of_draws(value, draws)

@@ -131,20 +131,19 @@ def winner_changes(match: Match) -> pd.DataFrame:
     """One row a layer and pass: the winner in each study. `change`: `yes` if those that may be the fastest have nothing
     in common, `unsettled` if they overlap but the winners differ, `no` otherwise."""
     odd = set(_changed_problems(match))
-    found: dict[tuple[str, str], dict[str, tuple[str, frozenset[str]]]] = {}
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for label, scene in match.scenes.items():
         for row in scene.winners.to_dict("records"):
             if row["result"] != "none" and row["layer"] not in odd:
-                may_win = frozenset([row["impl"], *row["close"]])
-                found.setdefault((row["layer"], row["pass"]), {})[label] = (row["impl"], may_win)
+                found.setdefault((row["layer"], row["pass"]), {})[label] = answers.leaders(row)
     lines = []
     for (layer, pass_), winners in found.items():
         if len(winners) < 2:
             continue
-        names = {winner for winner, _ in winners.values()}
-        common = frozenset.intersection(*(may_win for _, may_win in winners.values()))
-        change = "no" if len(names) == 1 else "unsettled" if common else "yes"
-        shown = {label: winners[label][0] if label in winners else "" for label in match.scenes}
+        first = {leaders[0] for leaders in winners.values()}
+        common = frozenset.intersection(*map(frozenset, winners.values()))
+        change = "no" if len(first) == 1 else "unsettled" if common else "yes"
+        shown = {label: words.one_of(winners.get(label, [])) for label in match.scenes}
         lines.append({"layer": layer, "pass": pass_, "change": change, "winners": shown})
     return pd.DataFrame(lines, columns=["layer", "pass", "change", "winners"])
 
@@ -153,23 +152,25 @@ def regret(match: Match) -> pd.DataFrame:
     """What is lost by running, on one machine, the winners chosen on another: time over the time of its own winners."""
     found = []
     for chosen_on, run_on in permutations(match.scenes, 2):
-        choice = {
-            (row["layer"], row["pass"]): row["impl"]
-            for row in match.scenes[chosen_on].winners.to_dict("records")
-            if row["result"] != "none"
-        }
+        choice, own_choice = (_choice(match.scenes[label]) for label in (chosen_on, run_on))
         borrowed = own = 0.0
         shared = 0
         for (layer, pass_), group in timed(match.scenes[run_on].rows).groupby(["label_of_layer", "pass"], sort=False):
-            chosen = group[group["impl"] == choice.get((layer, pass_))]
-            if len(chosen):
+            seconds = group.set_index("impl")["seconds"]
+            if (chosen := choice.get((layer, pass_))) in seconds.index:
                 weight = int(group["count"].iloc[0])
-                borrowed += weight * float(chosen["seconds"].iloc[0])
-                own += weight * float(group["seconds"].min())
+                borrowed += weight * float(seconds[chosen])
+                own += weight * float(seconds[own_choice[layer, pass_]])
                 shared += 1
         if shared:
             found.append({"chosen_on": chosen_on, "run_on": run_on, "loss": borrowed / own - 1, "layer_passes": shared})
     return pd.DataFrame(found, columns=["chosen_on", "run_on", "loss", "layer_passes"])
+
+
+def _choice(scene: Scene) -> dict[tuple[str, str], str]:
+    """The implementation to use for each layer and pass."""
+    rows = scene.winners.to_dict("records")
+    return {(row["layer"], row["pass"]): row["impl"] for row in rows if row["result"] != "none"}
 
 
 def differences(studies: dict[str, Study]) -> tuple[list[tuple[str, list[str]]], list[str]]:

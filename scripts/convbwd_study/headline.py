@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from convbwd_study import answers, words
@@ -11,14 +12,18 @@ from convbwd_study.scene import PASS_TITLES
 from convbwd_study.stats import MIN_EFFECT, Estimate
 
 if TYPE_CHECKING:
+    from convbwd_study.analysis import Row
     from convbwd_study.answers import Total
     from convbwd_study.results import Study
     from convbwd_study.scene import Scene
 
+MOST_NAMES = 5  # of tied contenders in one sentence
+NO_INTERVAL = "(no interval: too few rounds)"
+
 
 def of_view(scene: Scene) -> list[str]:
-    """Winners of each pass, then the network, then what cannot be relied on."""
-    return [*_winners(scene), *_network(scene), *_trouble(scene)]
+    """What to use for the network, then who wins how many layers of each pass, then what cannot be relied on."""
+    return [*_network(scene), *_winners(scene), *_trouble(scene)]
 
 
 def of_study(study: Study, scenes: list[Scene]) -> str:
@@ -47,24 +52,39 @@ def completeness(study: Study) -> str:
 
 
 def _winners(scene: Scene) -> list[str]:
+    """For each pass who is fastest on how many layers, and who ties with whom on the others."""
     sentences = []
     for pass_, table in scene.winners.groupby("pass", sort=True):
-        layers = len(table)
+        layers = words.counted(len(table), "layer")
         clear = table.loc[table["result"] == "clear", "impl"].value_counts()
         shares = [
-            f"{name} is fastest on {count} of {words.counted(layers, 'layer')}" if i == 0 else f"{name} on {count}"
+            f"{name} is fastest on {count} of {layers}" if i == 0 else f"{name} on {count}"
             for i, (name, count) in enumerate(clear.items())
         ]
-        rest = [
-            ("on {} the leaders tie within 2 %", (table["result"] == "tie").sum()),
-            ("on {} the leaders cannot be told apart", (table["result"] == "open").sum()),
-            ("on {} only one implementation has a time", (table["result"] == "alone").sum()),
-            ("{} without any time", (table["result"] == "none").sum()),
-        ]
-        shares += [text.format(f"{count} of {layers}" if not shares else count) for text, count in rest if count]
-        sentence = ", ".join(shares)
-        sentences.append(f"{PASS_TITLES[str(pass_)].capitalize()}: {sentence}.")
+        rest = {
+            result: part.to_dict("records")
+            for result in ("tie", "open", "alone", "none")
+            if len(part := table[table["result"] == result])
+        }
+        for result, rows in rest.items():
+            count = f"{len(rows)}" if shares else f"{len(rows)} of {layers}"
+            shares.append(_without_winner(result, count, rows))
+        sentences.append(f"{PASS_TITLES[str(pass_)].capitalize()}: {'; '.join(shares)}.")
     return sentences
+
+
+def _without_winner(result: str, count: str, rows: list[Row]) -> str:
+    """`on 3 avx2 and onednn cannot be told apart`, or how often each is among several different groups."""
+    if result in ("none", "alone"):
+        what = "only one implementation has a time" if result == "alone" else "there is no time at all"
+        return f"on {count} {what}"
+    verb = "tie within 2 %" if result == "tie" else "cannot be told apart"
+    groups = [answers.leaders(row) for row in rows]
+    if len({frozenset(group) for group in groups}) == 1 and len(groups[0]) <= MOST_NAMES:
+        return f"on {count} {words.enumerated(sorted(groups[0]))} {verb}"
+    often = Counter(sorted(name for group in groups for name in group)).most_common()
+    named = [f"{name} on {times}" for name, times in often[:MOST_NAMES]]
+    return f"on {count} the leaders {verb} (among them {', '.join(named)}{', ...' if len(often) > MOST_NAMES else ''})"
 
 
 def _named(totals: list[Total], name: str) -> Total | None:
@@ -74,43 +94,72 @@ def _named(totals: list[Total], name: str) -> Total | None:
 def compared(speedup: Estimate) -> str:
     """`1.11 times as fast as onednn (1.10–1.12)`, or that the two are level."""
     if speedup.lo == speedup.hi == 1:
-        return f"which is {VENDOR} on every layer"
+        return f"being {VENDOR} on every layer"
     interval = words.interval(speedup)
-    bounds = (speedup.lo, speedup.hi) if speedup.has_interval else (speedup.value, speedup.value)
-    if bounds[0] >= 1 / MIN_EFFECT and bounds[1] <= MIN_EFFECT:
+    if speedup.within(MIN_EFFECT):
         level = f"level with {VENDOR} (ratio {words.significant(speedup.value)}"
         return level + (f", {interval[1:]}" if interval else ")")
     number, _, bounds_text = words.times_with_interval(speedup).partition("× ")
-    return f"{number.rstrip('×')} times as fast as {VENDOR} {bounds_text or '(no interval: too few rounds)'}"
+    return f"{number.rstrip('×')} times as fast as {VENDOR} {bounds_text or NO_INTERVAL}"
 
 
 def _network(scene: Scene) -> list[str]:
-    best, reduced = (_named(scene.totals[first], answers.BEST) for first in (True, False))
+    """What to use for the network and what it brings: layer by layer, by one implementation, and without libraries."""
+    best = _named(scene.totals[True], answers.BEST)
     if best is None or not best.seconds.value > 0:
         return []
+    single = [total for total in scene.totals[True] if total.name in scene.names and total.missing == best.missing]
+    alone = bool(single) and single[0].over(best).within(MIN_EFFECT)
+    chosen = single[0] if alone else best
     part = "the backward pass of these layers of" if scene.analysis.study.some_layers else "the whole backward pass of"
     whole = f"{part} {scene.view.workload}"
     if best.missing:
         whole += f" (but for {words.counted(best.missing, 'layer pass', 'layer passes')} that nobody has a time for)"
-    taking = f"With the best of each layer {whole} takes {words.duration(best.seconds.value)}"
-    if best.speedup is None:
-        single = next((t for t in scene.totals[True] if t.name in scene.names and not t.missing), None)
-        alone = (
-            f"; the best single implementation, {single.name}, takes {words.duration(single.seconds.value)}"
-            if single
-            else ""
-        )
-        return [f"{taking}{alone}."]
-    shared = "" if best.shared == best.of else f" over the {best.shared} of {best.of} layer passes both have a time for"
-    sentence = f"{taking}, {compared(best.speedup)}{shared}"
-    if reduced and reduced.speedup:
-        sentence += f"; {words.times(reduced.speedup.value)} without the first layer's data gradient"
+    level = [single[0], *(total for total in single[1:] if not _behind(total.over(single[0])))] if single else []
+    names = [total.name for total in level]
+    use = f"{words.one_of(names)} for every layer" if alone else "the best of each layer"
+    if alone and len(level) > 1:
+        use += ", which cannot be told apart"
+    sentence = f"Use {use}: {whole} then takes {words.duration(chosen.seconds.value)}"
+    if chosen.speedup:
+        shared = f" over the {chosen.shared} of {chosen.of} layer passes both have a time for"
+        sentence += f", {compared(chosen.speedup)}{shared if chosen.shared != chosen.of else ''}"
+        reduced = _named(scene.totals[False], chosen.name)
+        if reduced and reduced.speedup:
+            sentence += f"; {words.times(reduced.speedup.value)} without the first layer's data gradient"
+    if alone and chosen.seconds.value > best.seconds.value:
+        sentence += "; choosing for each layer gains less than 2 %"
+    return [" ".join([f"{sentence}.", *_single(single, level, alone), *_without_libraries(scene)])]
+
+
+def _single(single: list[Total], level: list[Total], alone: bool) -> list[str]:
+    """Of those that have every layer, which to use and how far behind the next is; several that are level are named."""
+    if alone and len(level) > 1:
+        return []
+    if len(level) > 1:
+        names = words.enumerated([total.name for total in level])
+        times = words.enumerated([words.duration(total.seconds.value) for total in level])
+        return [f"As single implementations {names} cannot be told apart ({times})."]
+    if len(single) < 2:
+        return []
+    first, second = single[:2]
+    lead = second.over(first)
+    behind = f"{second.name}, takes {words.significant(lead.value)} times as long {words.interval(lead) or NO_INTERVAL}"
+    if alone:
+        return [f"The next, {behind}."]
+    return [f"As a single implementation use {first.name}: {words.duration(first.seconds.value)}; the next, {behind}."]
+
+
+def _behind(ratio: Estimate) -> bool:
+    return ratio.lo > 1 if ratio.has_interval else ratio.value > MIN_EFFECT
+
+
+def _without_libraries(scene: Scene) -> list[str]:
     aside = _named(scene.totals[True], answers.BEST_WITHOUT_VENDOR)
-    if aside and aside.speedup:
-        sentence += f". Without using {VENDOR} at all, the best of each layer is {compared(aside.speedup)}"
-        if aside.shared != aside.of:
-            sentence += f" over {aside.shared} of {aside.of} layer passes"
-    return [sentence + "."]
+    if aside is None or aside.speedup is None:
+        return []
+    over = f" over {aside.shared} of {aside.of} layer passes" if aside.shared != aside.of else ""
+    return [f"Without {VENDOR}, the best of each layer is {compared(aside.speedup)}{over}."]
 
 
 def _trouble(scene: Scene) -> list[str]:

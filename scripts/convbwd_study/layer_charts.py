@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from convbwd_study import theme, words
+from convbwd_study import answers, theme, words
 from convbwd_study.analysis import VENDOR
 from convbwd_study.scene import PASS_TITLES, TROUBLE, Figure, Scene
+
+if TYPE_CHECKING:
+    from convbwd_study.analysis import Row
 
 
 def bars(scene: Scene, pass_: str) -> Figure:
@@ -76,10 +79,10 @@ def bars(scene: Scene, pass_: str) -> Figure:
 def winner_map(scene: Scene) -> Figure:
     data = scene.winners.copy()
     data["gradient"] = data["pass"].map(PASS_TITLES)
+    data["text"] = [winner_text(row) for row in data.to_dict("records")]
     data["close"] = data["close"].map(", ".join)
     data["impl"] = data["impl"].fillna("")
-    data["text"] = [winner_text(row) for row in data.itertuples()]
-    data["strength"] = np.where(data["result"] == "clear", (0.25 + data["margin"] - 1).clip(0.25, 0.7), 0.1)
+    data["strength"] = (data["margin"].fillna(1) - 0.75).clip(0.25, 0.7)
     order = list(dict.fromkeys(data["layer"]))
     gaps, rows = alt.Scale(paddingInner=0.02, paddingOuter=0), alt.Scale(paddingInner=0.14, paddingOuter=0)
     tips = ["layer", "gradient", "impl", "isa", "result", "runner_up", "close", "n"]
@@ -93,20 +96,24 @@ def winner_map(scene: Scene) -> Figure:
         ),
         y=alt.Y("layer:N", title=None, sort=order, axis=alt.Axis(labelLimit=180), scale=rows),
     )
-    cells = base.mark_rect(cornerRadius=3).encode(
+    won = base.transform_filter("datum.result == 'clear' || datum.result == 'alone'").mark_rect(cornerRadius=3)
+    cells = won.encode(
         color=alt.Color("impl:N", scale=theme.colour_scale(scene.names), legend=None),
         fillOpacity=alt.FillOpacity("strength:Q", scale=None, legend=None),
         tooltip=[*tips, alt.Tooltip("margin:Q", format=".3f", title="runner-up takes (times)")],
     )
-    undecided = base.transform_filter("datum.result == 'tie' || datum.result == 'open'").mark_rect(
-        style="undecided", cornerRadius=3
+    undecided = (
+        base.transform_filter("datum.result == 'tie' || datum.result == 'open'")
+        .mark_rect(style="undecided", cornerRadius=3)
+        .encode(tooltip=tips)
     )
     labels = base.mark_text(style="ink", limit=200, fontSize=11.5).encode(text="text:N")
     return Figure(
         "winners",
         "Fastest implementation of each layer",
         "The colour is the winner's, the stronger the larger its lead; the number says how many times longer the "
-        "runner-up takes. Dashed and pale: a tie (within 2 %) or open (too few or too scattered rounds to tell).",
+        "runner-up takes. Dashed: nobody wins. ≈ they tie within 2 %; ? too few or too scattered rounds to tell them "
+        "apart.",
         (cells + undecided + labels).properties(width=430, height=alt.Step(24)),
         data.drop(columns=["strength", "race", "layer_rank"]),
     )
@@ -148,12 +155,8 @@ def vendor_map(scene: Scene) -> Figure:
     )
 
 
-def winner_text(row: Any) -> str:
-    if row.result == "none":
-        return "no time"
-    if row.result == "alone":
-        return f"{row.impl} (alone)"
-    if row.result == "clear":
-        return f"{row.impl}  {words.times(row.margin)}"
-    others = ", ".join([row.impl, *(row.close if isinstance(row.close, list) else row.close.split(", "))][:3])
-    return f"{'≈' if row.result == 'tie' else '?'} {others}"
+def winner_text(winner: Row) -> str:
+    names = words.one_of(answers.leaders(winner))
+    if winner["result"] == "clear":
+        return f"{names}  {words.times(winner['margin'])}"
+    return {"none": "no time", "alone": f"{names} (alone)", "tie": f"≈ {names}", "open": f"? {names}"}[winner["result"]]

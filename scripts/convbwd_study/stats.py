@@ -7,7 +7,8 @@ tails, and one interrupted sample must not decide anything.
 
 Intervals of medians are order statistics (the inversion of the sign test): right for any distribution, but they need
 MIN_ROUNDS samples to reach 95 % at all. With fewer there is no interval, and a verdict only where the samples do not
-even come near each other. Sums over layers have no such formula; there the rounds of each cell are resampled.
+even come near each other. Sums over layers have no such formula; there the rounds of each cell are resampled, and a row
+of few rounds is taken to scatter as rows usually do.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ class Estimate:
     @property
     def has_interval(self) -> bool:
         return bool(np.isfinite(self.lo) and np.isfinite(self.hi))
+
+    def within(self, factor: float) -> bool:
+        """Whether all of it lies within that factor of 1."""
+        lo, hi = (self.lo, self.hi) if self.has_interval else (self.value, self.value)
+        return lo >= 1 / factor and hi <= factor
 
     def inverse(self) -> Estimate:
         return Estimate(1 / self.value, 1 / self.hi, 1 / self.lo)
@@ -121,7 +127,7 @@ def _verdict(ratio: Estimate, a: NDArray[np.float64], b: NDArray[np.float64]) ->
         return "faster"
     if ratio.lo > MIN_EFFECT:
         return "slower"
-    return "tie" if ratio.lo >= 1 / MIN_EFFECT and ratio.hi <= MIN_EFFECT else "not enough data"
+    return "tie" if ratio.within(MIN_EFFECT) else "not enough data"
 
 
 def resampled_medians(cell: Sequence[ArrayLike], seed: int) -> NDArray[np.float64]:
@@ -135,6 +141,22 @@ def resampled_medians(cell: Sequence[ArrayLike], seed: int) -> NDArray[np.float6
     medians = np.empty((len(rows), RESAMPLES))
     for row, out in zip(rows, medians, strict=True):
         np.median(row[(drawn[:, : row.size] * row.size).astype(np.intp)], axis=1, out=out)
+    return medians
+
+
+def scatter(samples: ArrayLike) -> float:
+    """Of one row's rounds around their median, as the standard deviation of logarithms; interruptions do not count."""
+    logs = np.log(_checked(samples))
+    return float(stats.median_abs_deviation(logs, scale="normal"))
+
+
+def drawn_medians(samples: ArrayLike, usual: float, seed: int) -> NDArray[np.float64]:
+    """RESAMPLES medians such as 2 to MIN_ROUNDS - 1 samples could have given that scatter as usual, or as they do, if
+    that is more. So few samples cannot be resampled: they have hardly seen how far they scatter."""
+    values = _checked(samples)
+    deviation = max(usual, float(np.log(values).std(ddof=1))) * np.sqrt(np.pi / 2 / values.size)
+    drawn = np.random.default_rng((SEED, seed)).standard_normal(RESAMPLES)
+    medians: NDArray[np.float64] = np.median(values) * np.exp(deviation * drawn)
     return medians
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convbwd_study import words
+from convbwd_study import answers, words
 from convbwd_study.analysis import VENDOR
 from convbwd_study.scene import PASS_TITLES
 from convbwd_study.stats import Estimate
@@ -30,7 +30,13 @@ RESULT_COLUMNS = [
 ]
 
 SHORT = {"data": "dx", "weights": "dw"}
-VERDICTS = {"clear": "fastest", "tie": "tie with ", "open": "not told from ", "alone": "alone", "none": "no time"}
+VERDICTS = {
+    "clear": "fastest",
+    "tie": "tie, within 2 %",
+    "open": "cannot be told apart",
+    "alone": "alone",
+    "none": "no time",
+}
 
 
 @dataclass(frozen=True)
@@ -94,24 +100,31 @@ def winners(scene: Scene) -> Table:
     """Best implementation of each layer and pass."""
     rows = []
     for index, row in enumerate(scene.winners.to_dict("records")):
-        best, second = (name if isinstance(name, str) else "" for name in (row["impl"], row["runner_up"]))
+        leaders = answers.leaders(row)
+        second = row["runner_up"] if isinstance(row["runner_up"], str) else ""
+        best = f"{leaders[0]}:{row['isa']}" if len(leaders) == 1 else words.one_of(leaders) or words.NONE
         lead = words.times_with_interval(Estimate(row["margin"], row["lo"], row["hi"]))
         rows.append(
             [
                 Cell(row["layer"], float(index)),
                 _number(str(row["count"]), row["count"]),
                 Cell(SHORT[row["pass"]]),
-                Cell(f"{best}:{row['isa']}" if best else words.NONE, best, impl=best),
+                Cell(best, best, impl=leaders[0] if len(leaders) == 1 else ""),
                 _number(words.duration(row["seconds"]), row["seconds"]),
                 _number(words.percent(row["peak_fraction"]), row["peak_fraction"]),
-                Cell(VERDICTS[row["result"]] + ", ".join(row["close"]), row["result"]),
+                Cell(VERDICTS[row["result"]], row["result"]),
                 _number(lead, row["margin"]),
                 Cell(second, impl=second),
                 _number(str(row["n"]), row["n"]),
             ]
         )
     columns = ["layer", "occurs", "pass", "best", "time", "of peak", "verdict", "lead", "runner-up", "rounds"]
-    return Table("Best implementation of each layer", columns, rows, "Lead: how many times longer the runner-up takes.")
+    note = (
+        "Lead: how many times longer the runner-up takes, the median over the rounds that both ran. It decides who "
+        "comes first, so the times of two that are level may stand the other way round. Time, share of peak and rounds "
+        "are those of the first one named."
+    )
+    return Table("Best implementation of each layer", columns, rows, note)
 
 
 def everything(scene: Scene) -> Table:

@@ -94,6 +94,12 @@ def enumerated(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
 
 
+def one_of(items: list[str], most: int = 3) -> str:
+    """`a, b or c`; of more than `most`, `a, b, c or 2 more`."""
+    named = items if len(items) <= most else [*items[:most], f"{len(items) - most} more"]
+    return " or ".join([", ".join(named[:-1]), named[-1]]) if len(named) > 1 else "".join(named)
+
+
 def markdown(text: object) -> str:
     """Plain text inside a line or a table cell of Markdown."""
     line = re.sub(r"\s+", " ", str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
