@@ -60,7 +60,9 @@ def test_layers_of_a_shipped_workload(convbwd: Path, name: str) -> None:
     macs = sum(layer["count"] * layer["nominal_macs"] for layer in document["layers"])
     assert name != "resnet50" or macs == 4_087_136_256
     assert all(0 < layer["macs"] <= layer["nominal_macs"] for layer in document["layers"])
-    assert f"{macs:.0f}" in good(convbwd, "layers", "--workload", name)
+    *_, whole = good(convbwd, "layers", "--workload", name).splitlines()
+    useful = sum(layer["count"] * layer["macs"] for layer in document["layers"])
+    assert whole.split()[:3] == [name, f"{macs:.0f}", f"{useful:.0f}"]
 
 
 def test_layers_of_a_benchdnn_file(convbwd: Path, tmp_path: Path) -> None:
@@ -94,6 +96,7 @@ def test_explain_writes_the_worked_example(convbwd: Path) -> None:
         (["layers", "--workload", "nowhere"], f"there are: {' '.join(SHIPPED)}"),
         (["layers", "--workload", "/"], "not a regular file"),
         (["explain", "--problem", "ic64ih56oc64kh3"], "X has 401408 elements"),
+        (["explain", "--problem", "mb1ic1ih3oc1oh3kh1sh40ph39"], "pads"),
         (["explain", "--problem", "ic3ih0oc4kh3"], "ih is 0"),
         (["explain", "--problem", ""], "--problem"),
         (["explain", "--problem", "\n" * 100_000], "unknown field"),

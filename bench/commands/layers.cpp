@@ -30,15 +30,19 @@ void print_json(const Workload& workload) {
 
 void print_table(const Workload& workload) {
   int width = 5;
-  double sum = 0;
+  double nominal = 0, useful = 0;
   for (const Layer& layer : workload.layers) width = std::max(width, static_cast<int>(layer.name.size()));
-  std::printf("%-*s  %5s  %14s  %s\n", width, "layer", "count", "multiply-adds", "problem");
+  // Useful: without the taps that fall into the padding; all rates are computed from these.
+  std::printf("%-*s  %5s  %14s  %14s  %s\n", width, "", "", "multiply-adds", "multiply-adds", "");
+  std::printf("%-*s  %5s  %14s  %14s  %s\n", width, "layer", "count", "nominal", "useful", "problem");
   for (const Layer& layer : workload.layers) {
-    std::printf("%-*s  %5td  %14.0f  %s\n", width, layer.name.c_str(), layer.count, layer.problem.nominal_macs(),
-                to_string(layer.problem).c_str());
-    sum += static_cast<double>(layer.count) * layer.problem.nominal_macs();
+    std::printf("%-*s  %5td  %14.0f  %14.0f  %s\n", width, layer.name.c_str(), layer.count,
+                layer.problem.nominal_macs(), layer.problem.macs(), to_string(layer.problem).c_str());
+    nominal += static_cast<double>(layer.count) * layer.problem.nominal_macs();
+    useful += static_cast<double>(layer.count) * layer.problem.macs();
   }
-  std::printf("%-*s  %5s  %14.0f  one pass through all layers\n", width, workload.name.c_str(), "", sum);
+  std::printf("%-*s  %5s  %14.0f  %14.0f  one pass through all layers\n", width, workload.name.c_str(), "", nominal,
+              useful);
   for (const SkippedLine& skip : workload.skipped)
     std::printf("skipped line %td, %s: %s\n", skip.line, skip.text.c_str(), skip.reason.c_str());
   std::fflush(stdout);

@@ -2,6 +2,7 @@
 #include "support/derivation.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
 #include "core/definition.h"
@@ -256,6 +257,19 @@ Plane DataGradient::filter(Dim k, Dim c) const {
   return rotated;
 }
 
+namespace {
+
+/// Places in all pictures of as_convolutions(), without drawing any. They may be more than a Dim can count.
+double places_drawn(const Problem& o) {
+  const auto area = [](double planes, double rows, double columns) { return planes * rows * columns; };
+  const Dim reach_h = o.dilation_h * (o.R - 1) + 1, reach_w = o.dilation_w * (o.S - 1) + 1;
+  const Dim spread_h = (o.P - 1) * o.stride_h + 1, spread_w = (o.Q - 1) * o.stride_w + 1;
+  return area(o.N * o.C, spread_h + reach_h - 1, spread_w + reach_w - 1) + area(o.N * o.K, spread_h, spread_w) +
+         area(o.K * o.C_per_group(), reach_h, reach_w) + area(o.N * o.K, o.H + reach_h - 1, o.W + reach_w - 1);
+}
+
+}  // namespace
+
 std::string too_big_to_derive(const Problem& problem) {
   for (Role role : {Role::x, Role::w, Role::dy})
     if (problem.elements(role) > kMostSymbols)
@@ -264,6 +278,12 @@ std::string too_big_to_derive(const Problem& problem) {
                                            : "O") +
              " has " + std::to_string(problem.elements(role)) + " elements, more than the " +
              std::to_string(kMostSymbols) + " that can be read; take a smaller layer";
+  if (const double places = places_drawn(problem); places > static_cast<double>(kMostPlaces)) {
+    char count[32];
+    std::snprintf(count, sizeof count, "%.0f", places);
+    return "pads, strides and dilation make pictures of " + std::string(count) + " places, more than the " +
+           std::to_string(kMostPlaces) + " that can be read; take smaller ones";
+  }
   return {};
 }
 

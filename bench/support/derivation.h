@@ -11,7 +11,10 @@ namespace convbwd::support {
 /// More elements of a tensor than this nobody reads.
 inline constexpr Dim kMostSymbols = 64;
 
-/// Which tensor makes the layer too big for derivation(), or nothing.
+/// Nor the pictures of the two convolutions where they have more places than this, filled by zeros or elements.
+inline constexpr Dim kMostPlaces = 4096;
+
+/// What makes the layer too big for derivation(), or nothing.
 std::string too_big_to_derive(const Problem& problem);
 
 /// Both gradients of a layer written out, in the words of a textbook: forward sums, local gradients, the chain rule's
