@@ -109,6 +109,14 @@ TEST(Workload, NamesAreEscapedAndUnique) {
   EXPECT_EQ(workload.layers[4].name, "_script_");
 }
 
+TEST(Workload, LongNamesStayUniqueWhenCut) {
+  const std::string name(300, 'a');
+  const Workload workload = parse_workload("", "ic3ih5oc4kh3n" + name + " ic3ih6oc4kh3n" + name);
+  ASSERT_EQ(workload.layers.size(), 2u) << workload.error;
+  EXPECT_NE(workload.layers[0].name, workload.layers[1].name);
+  for (const Layer& layer : workload.layers) EXPECT_EQ(layer.name, escaped(layer.name));
+}
+
 TEST(Workload, RefusalsNameLineAndField) {
   struct Case {
     std::string text, error;

@@ -12,6 +12,8 @@
 namespace convbwd {
 namespace {
 
+constexpr std::size_t kMostNameLetters = 200;
+
 /// The next word of a line; white space inside double quotes belongs to it. Empty at the end or at a comment.
 std::string_view next_word(std::string_view& line) {
   constexpr std::string_view kSpace = " \t\r\v\f";
@@ -102,7 +104,10 @@ class Parser {
 
   std::string unique(const std::string& name) {
     std::string candidate = name;
-    while (!taken_.insert(candidate).second) candidate = name + "_" + std::to_string(++repeats_[name] + 1);
+    while (!taken_.insert(candidate).second) {
+      const std::string suffix = "_" + std::to_string(++repeats_[name] + 1);
+      candidate = name.substr(0, kMostNameLetters - suffix.size()) + suffix;
+    }
     return candidate;
   }
 
@@ -138,7 +143,7 @@ Workload read_workload(const std::filesystem::path& file) {
 }
 
 std::string escaped(std::string_view name) {
-  std::string safe(name.substr(0, 200));
+  std::string safe(name.substr(0, kMostNameLetters));
   for (char& letter : safe) {
     const bool plain = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') ||
                        (letter >= '0' && letter <= '9') || letter == '_' || letter == '.' || letter == '-';

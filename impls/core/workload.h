@@ -45,7 +45,8 @@ inline constexpr std::size_t kMostWorkloadBytes = 4 << 20;
 Workload parse_workload(std::string_view name, std::string_view text);
 Workload read_workload(const std::filesystem::path& file);
 
-/// Letters outside [A-Za-z0-9_.-] become `_`, so that the name can be part of a benchmark's or a file's; never empty.
+/// Letters outside [A-Za-z0-9_.-] become `_`, so that the name can be part of a benchmark's or a file's; never empty,
+/// and cut where it is very long.
 std::string escaped(std::string_view name);
 
 }  // namespace convbwd
