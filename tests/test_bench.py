@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""convbwd_bench as a person sees it on a terminal, and as programs read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PROBLEM = "--problem=mb1ic5ih9oc7kh3sh2"  # winograd refuses its stride
+
+
+@pytest.fixture
+def race(convbwd_bench: Path, tmp_path: Path) -> Callable[..., tuple[str, Any]]:
+    """Runs it; what it said on stdout, and its document."""
+    out = tmp_path / "cell.json"
+
+    def run(*flags: str) -> tuple[str, Any]:
+        command = [convbwd_bench, *flags, f"--benchmark_out={out}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout, json.loads(out.read_text())
+
+    return run
+
+
+@pytest.fixture
+def others() -> Iterator[None]:
+    """Somebody else keeps every CPU busy."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    busy = [subprocess.Popen(spin) for _ in os.sched_getaffinity(0)]
+    yield
+    for process in busy:
+        process.kill()
+        process.wait()
+
+
+def test_a_cell_that_is_repeated_says_what_it_does_not_time_once(
+    race: Callable[..., tuple[str, Any]], others: None
+) -> None:
+    shown, document = race(PROBLEM, "--impl=naive,winograd_f2", "--pass=data", "--cell_seconds=1.5")
+    assert document["context"]["noisy"]
+    assert shown.count("skip: ") == 1
+    rounds = [entry["repetition_index"] for entry in document["benchmarks"] if "/naive:" in entry["name"]]
+    assert rounds == list(range(len(rounds))), "those of the second attempt alone"
+    assert shown.count("/naive:") > len(rounds), "there was a first"
