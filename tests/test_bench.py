@@ -42,12 +42,18 @@ def others() -> Iterator[None]:
         process.wait()
 
 
-def test_a_cell_that_is_repeated_says_what_it_does_not_time_once(
-    race: Callable[..., tuple[str, Any]], others: None
-) -> None:
+@pytest.mark.usefixtures("others")
+def test_a_cell_that_is_repeated_says_what_it_does_not_time_once(race: Callable[..., tuple[str, Any]]) -> None:
     shown, document = race(PROBLEM, "--impl=naive,winograd_f2", "--pass=data", "--cell_seconds=1.5")
     assert document["context"]["noisy"]
     assert shown.count("skip: ") == 1
     rounds = [entry["repetition_index"] for entry in document["benchmarks"] if "/naive:" in entry["name"]]
     assert rounds == list(range(len(rounds))), "those of the second attempt alone"
     assert shown.count("/naive:") > len(rounds), "there was a first"
+
+
+def test_a_row_too_slow_for_its_cell_is_timed_by_the_run_that_proved_it(race: Callable[..., tuple[str, Any]]) -> None:
+    for flags, proof_run in ([], 0), (["--cell_seconds=0.02"], 1):
+        _, document = race("--problem=mb4ic16ih28oc16kh3", "--impl=naive", "--pass=weights", *flags)
+        (entry,) = document["benchmarks"]
+        assert entry["proof_run"] == proof_run, "a twentieth of 20 ms is not enough for it"

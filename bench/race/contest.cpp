@@ -92,10 +92,10 @@ void Contest::qualify(Contender& contender) {
 std::string Contest::prove(Contender& contender) {
   double seconds = 0;
   Session& session = *contender.session;
-  Verdict exact = convbwd::prove(session, *integers_, kSlowSeconds, seconds);
+  Verdict exact = convbwd::prove(session, *integers_, slow_seconds(), seconds);
   if (!exact) return "wrong: on whole numbers " + exact.wrong;
   contender.verdict = exact;
-  if (seconds > kSlowSeconds) {
+  if (seconds > slow_seconds()) {
     contender.proof_run = seconds;
     return {};
   }
@@ -104,6 +104,10 @@ std::string Contest::prove(Contender& contender) {
   if (!real) return "wrong: on real numbers " + real.wrong;
   contender.verdict.error_ratio = std::max(exact.error_ratio, real.error_ratio);
   return {};
+}
+
+double Contest::slow_seconds() const {
+  return options_.cell_seconds > 0 ? std::min(kSlowSeconds, kSlowShareOfCell * options_.cell_seconds) : kSlowSeconds;
 }
 
 double Contest::predicted_seconds(const Contender& contender) const {
@@ -147,6 +151,7 @@ void Contest::run(benchmark::State& state, std::size_t index, int round, int seq
       seconds = all / static_cast<double>(state.max_iterations);
     }
   }
+  last_seconds_ = seconds;
   count(state, contender, seconds, round, sequence);
 }
 

@@ -27,8 +27,9 @@ struct Contender {
 /// One cell alive: owns the tensors and plans of all contenders while they are raced.
 class Contest {
  public:
-  /// A row whose single execution takes longer than this is timed by its proof run alone.
-  static constexpr double kSlowSeconds = 0.5;
+  /// A row whose single execution takes longer than this, or than this share of its cell's time, is timed by its proof
+  /// run alone.
+  static constexpr double kSlowSeconds = 0.5, kSlowShareOfCell = 0.05;
   /// A row that takes longer than this does not notice what caches held before, and is not warmed up.
   static constexpr double kWarmUpSeconds = 0.05;
 
@@ -40,12 +41,16 @@ class Contest {
   /// What Google Benchmark calls for contender `index`.
   void run(benchmark::State& state, std::size_t index, int round, int sequence);
 
+  /// Of one execution, in the last run.
+  double last_seconds() const { return last_seconds_; }
+
   const std::vector<Contender>& contenders() const { return contenders_; }
   void set_peak(double gflops) { peak_gflops_ = gflops; }
 
  private:
   void qualify(Contender& contender);
   std::string prove(Contender& contender);
+  double slow_seconds() const;
   double predicted_seconds(const Contender& contender) const;
   void count(benchmark::State& state, const Contender& contender, double seconds, int round, int sequence) const;
 
@@ -54,7 +59,7 @@ class Contest {
   Events& events_;
   std::vector<Contender> contenders_;
   std::unique_ptr<Reference> integers_, reals_;
-  double peak_gflops_ = 0;
+  double peak_gflops_ = 0, last_seconds_ = 0;
 };
 
 /// Seconds since the process began.

@@ -85,7 +85,7 @@ void adapt_benchmark_flags(std::vector<std::string>& flags, Options& options) {
   take("benchmark_filter", options.filter);
   for (const std::string& flag : flags) check_benchmark_flag(flag);
   options.list = options.list || given("benchmark_list_tests");
-  if (!given("benchmark_min_time") && !std::getenv("BENCHMARK_MIN_TIME")) flags.push_back("--benchmark_min_time=0.01");
+  if (!given("benchmark_min_time") && !std::getenv("BENCHMARK_MIN_TIME")) flags.push_back("--benchmark_min_time=0.005");
   // Rounds are ours; the library's own shuffle repeats one contender back to back.
   if (!given("benchmark_enable_random_interleaving")) flags.push_back("--benchmark_enable_random_interleaving=false");
 }
@@ -126,7 +126,8 @@ Options parse_options(int& argc, char**& argv) {
   app.add_option("--batch", options.batch, "replaces the batch of every problem")->check(CLI::Range(1, 1 << 20));
   app.add_option("--rounds", options.rounds, "at least this many shuffled passes over the contenders [1]")
       ->check(CLI::Range(1, 1000));
-  app.add_option("--cell_seconds", options.cell_seconds, "more rounds while a cell was timed for less than this")
+  app.add_option("--cell_seconds", options.cell_seconds,
+                 "time for a cell: rounds go on while it lasts, and for a third of it")
       ->check(kSeconds);
   app.add_option("--row_seconds", options.row_seconds, "skip rows predicted to take longer for one execution")
       ->check(kSeconds);

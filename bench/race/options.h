@@ -26,7 +26,7 @@ struct Options {
   std::vector<int> threads;
   Dim batch = 0;            // 0: as the workload says
   int rounds = 1;           // at least this many shuffled passes over the contenders of a cell
-  double cell_seconds = 0;  // more rounds while a cell has been timed for less than this
+  double cell_seconds = 0;  // a cell's, proofs included: rounds go on while there is time
   double row_seconds = 0;   // rows predicted to take longer than this for one execution are skipped; 0: none are
   std::map<std::string, std::string> excluded;  // "name:isa" -> the error message of its entry
   std::string events;

@@ -4,10 +4,12 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 #include <regex>
 
 #include "race/contest.h"
+#include "race/schedule.h"
 #include "support/machine.h"
 #include "support/peak.h"
 #include "support/refuse.h"
@@ -16,11 +18,8 @@
 namespace convbwd::race {
 namespace {
 
-constexpr int kMostRounds = 50;
-
-// A row that has used up this share of its cell's time sits the later rounds out: slow rows are known well enough after
-// a few samples, and the fast ones, which are close to each other, need many.
-constexpr double kMostShareOfCell = 0.2;
+/// Of a cell's time, whatever was spent on planning and proving.
+constexpr double kLeastShareOfRounds = 1.0 / 3;
 
 /// The name as a regular expression that matches it alone, with what Google Benchmark appends to it.
 std::string exactly(const std::string& name) {
@@ -37,7 +36,7 @@ class Rounds {
     benchmark::ClearRegisteredBenchmarks();  // cells that differ only in their cap share names
     for (const Entry& entry : entries) {
       const Contender& contender = contest.contenders()[entry.index];
-      (contender.session && !contender.proof_run ? ready_ : settled_).push_back({entry});
+      (contender.session && !contender.proof_run ? ready_ : settled_).push_back(entry);
       benchmark::RegisterBenchmark(
           entry.name.c_str(),
           [this, index = entry.index](benchmark::State& state) { contest_.run(state, index, round_, sequence_); })
@@ -53,49 +52,44 @@ class Rounds {
   void report_settled() {
     const std::size_t mark = collector_.mark();
     begin_round(0);
-    for (const Row& row : settled_) benchmark::RunSpecifiedBenchmarks(&collector_, exactly(row.entry.name));
+    for (const Entry& entry : settled_) benchmark::RunSpecifiedBenchmarks(&collector_, exactly(entry.name));
     collector_.close_rounds(mark, 1);
   }
 
-  /// Times the others, from the first round on.
-  void race() {
+  /// Times the others, from the first round on, for about so many seconds.
+  void race(double seconds) {
     const std::size_t mark = collector_.mark();
     std::mt19937_64 shuffle(options_.seed);
-    for (Row& row : ready_) row.seconds_used = 0;
+    std::vector<std::size_t> order(ready_.size());
+    std::iota(order.begin(), order.end(), 0);
+    Schedule schedule(ready_.size(), options_.rounds, seconds);
     const double start = seconds_since_start();
-    int round = 0;
-    for (; round < std::max(kMostRounds, options_.rounds) && !ready_.empty() && !interrupted_; ++round) {
-      if (round >= options_.rounds && seconds_since_start() - start >= options_.cell_seconds) break;
-      std::shuffle(ready_.begin(), ready_.end(), shuffle);
-      begin_round(round);
-      bool anybody = false;
-      for (Row& row : ready_) {
-        if (round >= options_.rounds && row.seconds_used > kMostShareOfCell * options_.cell_seconds) continue;
+    int rounds = 0;
+    for (bool anybody = true; anybody && !interrupted_;) {
+      std::shuffle(order.begin(), order.end(), shuffle);
+      begin_round(rounds);
+      anybody = false;
+      for (std::size_t i : order) {
+        const double began = seconds_since_start();
+        if (interrupted_ || !schedule.takes_part(i, round_, began - start)) continue;
+        time(ready_[i]);
+        schedule.ran(i, seconds_since_start() - began, contest_.last_seconds());
         anybody = true;
-        time(row);
-        if (interrupted_) break;
       }
-      if (!anybody) break;
+      rounds += anybody;
     }
-    collector_.close_rounds(mark, std::max(round, 1));
+    collector_.close_rounds(mark, std::max(rounds, 1));
   }
 
  private:
-  struct Row {
-    Entry entry;
-    double seconds_used = 0;  // in the rounds of the cell
-  };
-
   void begin_round(int round) {
     collector_.set_round(round_ = round);
     sequence_ = 0;
   }
 
-  void time(Row& row) {
-    const Events::Step step(events_, contest_.contenders()[row.entry.index].entrant.title, "time", round_);
-    const double began = seconds_since_start();
-    benchmark::RunSpecifiedBenchmarks(&collector_, exactly(row.entry.name));
-    row.seconds_used += seconds_since_start() - began;
+  void time(const Entry& entry) {
+    const Events::Step step(events_, contest_.contenders()[entry.index].entrant.title, "time", round_);
+    benchmark::RunSpecifiedBenchmarks(&collector_, exactly(entry.name));
     ++sequence_;
   }
 
@@ -104,7 +98,7 @@ class Rounds {
   Collector& collector_;
   Events& events_;
   const std::atomic<bool>& interrupted_;
-  std::vector<Row> ready_, settled_;
+  std::vector<Entry> ready_, settled_;
   int round_ = 0, sequence_ = 0;
 };
 
@@ -148,7 +142,8 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
     const std::size_t mark = collector.mark();
     const support::Disturbance around_rounds;
     if (attempt > 0) contest.set_peak((before = support::probe(cell.threads, cell.cap)).fma_gflops);
-    rounds.race();
+    const double left = options.cell_seconds - (seconds_since_start() - start);
+    rounds.race(std::max(left, kLeastShareOfRounds * options.cell_seconds));
     after = support::probe(cell.threads, cell.cap);
     noisy = support::disagreement(before, after);
     if (noisy.empty()) noisy = around_rounds.others();

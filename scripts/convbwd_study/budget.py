@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 SECONDS_A_CELL = 7.0  # without a --budget; ResNet-50's 46 cells then take under six minutes
 SLOW_ROWS = 3  # of a cell, that may each take a whole share_of_row
 LEAST_ROW_SECONDS = 0.2
-LEAST_TIMING = 0.25  # of a cell's planned share, whatever was spent
 
 
 @dataclass(frozen=True)
 class Share:
-    """`timing`: seconds of rounds in the cell. `row`: a row predicted to need longer for one execution is skipped."""
+    """`cell`: seconds for all of it. `row`: a row predicted to need longer for one execution is skipped."""
 
-    timing: float
+    cell: float
     row: float
 
 
@@ -32,15 +31,14 @@ class Budget:
     - A cell weighs its multiply-adds: half of the budget is shared evenly, half by multiply-adds. A study that is
       gone on with gets the part of the budget that its remaining cells weigh.
     - The share of a cell is its weight's part of what is left *now*, so that cells which took longer are paid for by
-      the later ones, and cells which took less leave them more.
+      the later ones, and cells which took less leave them more. It never falls below half of what was planned: late
+      cells keep the rows that early ones have.
     - The share pays for everything: planning, proof and one execution of slow rows first, rounds of timing with the
-      rest. What comes before the rounds is predicted from finished cells, by weight; before the first, as half.
+      rest. The program that measures knows what came before the rounds, and sees to that.
     - A row whose one execution is predicted over a third of the share is skipped with that reason: slow rows come in
-      threes at most (the definition, its literal relatives), and together fill the share. Where earlier cells
-      overspent, this limit falls to half of the plan and no further: late layers keep the rows that early ones have.
-    - The budget is a plan, not an axe: each cell keeps a quarter of its planned share for its rounds, whatever was
-      spent. A study exceeds its budget by what its remaining cells need for proof and that quarter, and by the timeouts
-      of rows that hang, not more.
+      threes at most (the definition, its literal relatives), and together fill the share.
+    - The budget is a plan, not an axe: a third of its share is for a cell's rounds, whatever was spent before them. So
+      a study may exceed its budget: by proofs that take more than two thirds of a share, and by rows that hang.
     """
 
     def __init__(
@@ -61,22 +59,16 @@ class Budget:
         self._end = self._start + self._planned * self._weight_left()
         self._last_finish = self._start
         self._weight_done = self._spent = 0.0
-        self._before_rounds = 0.0  # seconds, over finished cells
 
     def share(self, cell: Cell) -> Share:
-        left = max(0.0, self._end - self._clock())
-        share = left * self._weights[cell.key] / self._weight_left()
-        before_rounds = share / 2
-        if self._weight_done:
-            before_rounds = self._before_rounds / self._weight_done * self._weights[cell.key]
-        planned = self._planned * self._weights[cell.key]
-        row = max(LEAST_ROW_SECONDS, max(share, planned / 2) / SLOW_ROWS)
-        return Share(timing=max(planned * LEAST_TIMING, share - before_rounds), row=row)
+        weight = self._weights[cell.key]
+        left = max(0.0, self._end - self._clock()) * weight / self._weight_left()
+        share = max(left, self._planned * weight / 2)
+        return Share(cell=share, row=max(LEAST_ROW_SECONDS, share / SLOW_ROWS))
 
-    def finished(self, cell: Cell, seconds: float, share: Share) -> None:
+    def finished(self, cell: Cell, seconds: float) -> None:
         self._left.discard(cell.key)
         self._weight_done += self._weights[cell.key]
-        self._before_rounds += max(0.0, seconds - share.timing)
         self._spent += seconds
         self._last_finish = self._clock()
 

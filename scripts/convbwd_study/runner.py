@@ -101,7 +101,7 @@ class _Runner:
         except _CellFailed as failure:
             self.study.fail(cell, str(failure), "\n".join(log))
             self.progress.say(f"{cell.label}: {failure}")
-        self.budget.finished(cell, time.monotonic() - start, share)
+        self.budget.finished(cell, time.monotonic() - start)
         self.progress.end(self.budget.seconds_to_go())
 
     def _race(self, cell: Cell, share: Share, log: list[str]) -> None:
@@ -161,7 +161,7 @@ def _command(
         f"--threads={cell.threads}",
         f"--isa={cell.isa_cap}",
         f"--seed={options.seed}",
-        f"--cell_seconds={share.timing:.3f}",
+        f"--cell_seconds={share.cell:.3f}",
         f"--row_seconds={share.row:.3f}",
         *(f"--exclude={contender}={reason}" for contender, reason in excluded.items()),
         f"--events={events}",

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace convbwd::race {
+
+/// Who takes part in which round of a cell. Fast rows are close to each other, and telling them apart takes rounds;
+/// slow ones are known well enough after a few. So everybody has the least number of rounds asked for, and of those
+/// that follow, rows make way for rows that are much faster until these have had kFastRounds. Near equals run side by
+/// side always. Nobody begins a run that would end after the time that there is.
+class Schedule {
+ public:
+  static constexpr int kFastRounds = 10;
+  static constexpr double kMuchFaster = 2;
+  static constexpr int kMostRounds = 50;
+
+  Schedule(std::size_t rows, int least_rounds, double seconds)
+      : rows_(rows), least_rounds_(least_rounds), seconds_(seconds) {}
+
+  /// `elapsed`: seconds since the first round began.
+  bool takes_part(std::size_t row, int round, double elapsed) const;
+
+  /// The row ran: so many seconds with all that belongs to it, of which one execution takes `execution`.
+  void ran(std::size_t row, double seconds, double execution);
+
+ private:
+  struct Row {
+    double used = 0, execution = 0;
+    int rounds = 0;
+    double cost() const { return rounds ? used / rounds : 0; }
+  };
+  std::vector<Row> rows_;
+  int least_rounds_;
+  double seconds_;
+};
+
+}  // namespace convbwd::race
