@@ -145,6 +145,51 @@ def test_single_implementations_that_are_level_are_both_named(tmp_path):
     assert "single" not in same
 
 
+RIVALS = [
+    Row("ours", efficiency=0.5),
+    Row("onednn", efficiency=0.3, library=True),
+    Row("onednn_best", efficiency=0.4, library=True),
+    Row("libxsmm", efficiency=0.45, library=True),
+]
+
+
+def test_totals_without_and_of_libraries_alone(tmp_path):
+    ours_lose = {("conv1", "data", "ours"): Row("ours", efficiency=0.2)}
+    scene = scene_of(write(tmp_path / "s", Recipe(rows=RIVALS, overrides=ours_lose)))
+    totals = {total.name: total for total in scene.totals[True]}
+    assert totals[answers.BEST_OWN].seconds.value == totals["ours"].seconds.value
+    assert totals[answers.BEST_LIBRARY].seconds.value == totals["libxsmm"].seconds.value
+    assert totals[answers.BEST].seconds.value < min(totals["ours"].seconds.value, totals["libxsmm"].seconds.value)
+    assert "Without libxsmm, onednn and onednn_best, the best of each layer is " in headline.of_view(scene)[0]
+    alone = scene_of(write(tmp_path / "alone", Recipe(rows=RIVALS[1:])))
+    assert {answers.BEST_OWN, answers.BEST_LIBRARY}.isdisjoint(total.name for total in alone.totals[True])
+
+
+def test_the_vendor_is_the_fastest_of_its_rows(tmp_path):
+    scene = scene_of(write(tmp_path / "s", Recipe(rows=RIVALS)))
+    against = {total.name: total.speedup for total in scene.totals[True]}
+    assert against["ours"].value == pytest.approx(0.5 / 0.4, rel=0.02)
+    assert against["onednn"].value == pytest.approx(0.3 / 0.4, rel=0.02)
+    assert against["onednn_best"].lo == against["onednn_best"].hi == 1
+    layers = scene.vendor.groupby("impl")["speedup"].mean()
+    assert layers["ours"] == pytest.approx(0.5 / 0.4, rel=0.02)
+    assert layers["onednn"] == pytest.approx(0.3 / 0.4, rel=0.02)
+    assert "× onednn: the fastest of onednn and onednn_best on each layer." in tables.totals(scene).note
+
+
+def test_the_network_table_counts_layers_and_has_intervals(tmp_path):
+    absent = {("conv1", "data", "ours"): Row("ours", error="skip: no")}
+    scene = scene_of(write(tmp_path / "s", Recipe(rows=RIVALS[:2], overrides=absent)))
+    table = tables.totals(scene)
+    lines = {row[0].text: dict(zip(table.columns, (cell.text for cell in row), strict=True)) for row in table.rows}
+    assert lines["ours"]["layer passes"] == "3 of 4"
+    assert lines["onednn"]["layer passes"] == "4 of 4"
+    for column in ("backward time", "without first dx", "all dx", "all dw"):
+        assert re.fullmatch(r"[\d.]+ ms \([\d.]+–[\d.]+\)", lines["onednn"][column]), column
+    assert re.fullmatch(r"1\.\d+× \(1\.\d+–1\.\d+\) over 3 of 4", lines["ours"]["× onednn"])
+    assert "over 4 layer passes, each as often as it occurs (8 executions)" in table.note
+
+
 def test_a_few_short_rows_do_not_take_the_interval_away(tmp_path):
     rows = [Row("a", efficiency=0.5), Row("onednn", efficiency=0.4, library=True)]
     short = {("conv1", "data", "a"): Row("a", efficiency=0.5, rounds=3)}

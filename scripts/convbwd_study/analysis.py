@@ -231,5 +231,10 @@ class Analysis:
         return fewest >= stats.MIN_ROUNDS or (fewest > 1 and bool(np.isfinite(self.usual_scatter)))
 
 
+def is_vendor(impl: str) -> bool:
+    """The vendor's library may have several rows, such as `onednn` and `onednn_best`: the fastest one counts."""
+    return impl == VENDOR or impl.startswith(f"{VENDOR}_")
+
+
 def timed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["status"].isin(TIMED)]

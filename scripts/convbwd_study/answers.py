@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from convbwd_study import stats
-from convbwd_study.analysis import VENDOR, Analysis, View
+from convbwd_study.analysis import VENDOR, Analysis, View, is_vendor
 from convbwd_study.entries import TIMED
 from convbwd_study.plan import PASSES
 from convbwd_study.stats import Estimate
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from convbwd_study.analysis import Row
 
 BEST = "best of each layer"
-BEST_WITHOUT_VENDOR = f"best of each layer, {VENDOR} aside"
+BEST_OWN = "best of each layer, libraries aside"
+BEST_LIBRARY = "best of each layer, libraries only"
+BEST_OF = (BEST, BEST_OWN, BEST_LIBRARY)
 
 WINNER_COLUMNS = [
     *("race", "layer", "pass", "impl", "isa", "count", "layer_rank", "seconds", "gflops", "peak_fraction"),
@@ -98,14 +100,19 @@ def _races(analysis: Analysis, view: View) -> dict[int, tuple[Row, list[Row]]]:
 def against_vendor(analysis: Analysis, view: View) -> pd.DataFrame:
     """How many times faster than the vendor library each row is, with its interval; empty where that has no time."""
     found = []
-    running = {race: rows for race, (_, rows) in _races(analysis, view).items()}
-    for row in analysis.of(view).to_dict("records"):
-        if row["impl"] == VENDOR:
+    rows = analysis.of(view)
+    several = sum(map(is_vendor, rows["impl"].unique())) > 1
+    references = {
+        race: analysis.fastest(row for row in running if is_vendor(row["impl"]))
+        for race, (_, running) in _races(analysis, view).items()
+    }
+    for row in rows.to_dict("records"):
+        if is_vendor(row["impl"]) and not several:
             continue
         entry = {column: row[column] for column in ("race", "pass", "layer_rank", "impl", "n", "status", "reason")}
         entry |= {"layer": row["label_of_layer"], "verdict": ""}
-        reference = next((other for other in running[row["race"]] if other["impl"] == VENDOR), None)
-        if reference and row["status"] in TIMED:
+        reference = references[row["race"]]
+        if reference is not None and row["status"] in TIMED:
             ratio = analysis.ratio(row, reference)
             speedup = ratio.estimate.inverse()
             entry |= {"speedup": speedup.value, "lo": speedup.lo, "hi": speedup.hi, "verdict": ratio.verdict}
@@ -117,17 +124,19 @@ def against_vendor(analysis: Analysis, view: View) -> pd.DataFrame:
 class Total:
     """Backward time of a whole network with one implementation. `missing`: layer passes without a time, which are not
     in the sum; `single`: those timed once; `speedup`: vendor's time over this one's, over the `shared` layer passes
-    that both have (`of` in all). `draws`: sums as they might have come out, in step with those of other totals."""
+    that both have (`of` in all, which occur `executions` times). `draws`: sums as they might have come out, in step
+    with those of other totals."""
 
     name: str
     first_layer: bool  # whether the data gradient of the network's first layer is in it
     seconds: Estimate
-    by_pass: dict[str, float]
+    by_pass: dict[str, Estimate]
     missing: int
     single: int
     speedup: Estimate | None
     shared: int
     of: int
+    executions: int
     draws: NDArray[np.float64] = field(repr=False, compare=False)
 
     def over(self, other: Total) -> Estimate:
@@ -148,13 +157,11 @@ class _Term:
 
 
 def totals(analysis: Analysis, view: View, first_layer: bool = True) -> list[Total]:
-    """Each implementation's, the best of each layer's, and the latter's without the vendor library. Fewest missing
-    layers first, then fastest."""
+    """Each implementation's, the best of each layer's, and the latter's without libraries and with nothing else.
+    Fewest missing layers first, then fastest."""
     races = _races(analysis, view)
-    names = [name for name in analysis.implementations if name in set(analysis.of(view)["impl"])]
     first = first_of(analysis, view)
-    choices: dict[str, Callable[[str], bool]] = {BEST: lambda _: True, BEST_WITHOUT_VENDOR: lambda impl: impl != VENDOR}
-    choices |= {name: partial(str.__eq__, name) for name in names}
+    choices = _choices(analysis, view)
 
     def term(place: Row, row: Row | None) -> _Term:
         unneeded = not first_layer and place["pass"] == "data" and place["layer"] == first
@@ -167,11 +174,20 @@ def totals(analysis: Analysis, view: View, first_layer: bool = True) -> list[Tot
         ]
         return measured + [term(place, None) for place in analysis.absent(view).to_dict("records")]
 
-    vendor = terms(choices[VENDOR]) if VENDOR in choices else []
-    if not vendor or len(choices) == 3:
-        del choices[BEST_WITHOUT_VENDOR]
+    vendor = terms(is_vendor)
     found = [_total(analysis, name, first_layer, terms(choose), vendor) for name, choose in choices.items()]
     return sorted(found, key=lambda total: (total.missing, total.seconds.value))
+
+
+def _choices(analysis: Analysis, view: View) -> dict[str, Callable[[str], bool]]:
+    """By the name of a total, which implementations it may take a layer's time from."""
+    here, libraries = set(analysis.of(view)["impl"]), analysis.study.libraries
+    choices: dict[str, Callable[[str], bool]] = {BEST: lambda _: True}
+    if here - libraries and here & libraries:
+        choices[BEST_OWN] = lambda impl: impl not in libraries
+    if here - libraries and len(here & libraries) > 1:
+        choices[BEST_LIBRARY] = lambda impl: impl in libraries
+    return choices | {name: partial(str.__eq__, name) for name in analysis.implementations if name in here}
 
 
 def first_of(analysis: Analysis, view: View) -> str:
@@ -191,20 +207,26 @@ def _total(analysis: Analysis, name: str, first_layer: bool, terms: list[_Term],
     mine, mine_draws = _sum(analysis, [pair[0] for pair in pairs])
     theirs, their_draws = _sum(analysis, [pair[1] for pair in pairs])
     value, draws = _sum(analysis, present)
+
+    def part(pass_: str) -> Estimate:
+        some = [term for term in present if term.pass_ == pass_]
+        return _estimate(analysis, *_sum(analysis, some), some)
+
     speedup = None
-    if pairs and name != VENDOR:
+    if pairs and any(mine.row is not theirs.row or name != VENDOR for mine, theirs in pairs):
         terms_of_both = [term for pair in pairs for term in pair]
         speedup = _estimate(analysis, theirs / mine, their_draws / mine_draws, terms_of_both)
     return Total(
         name=name,
         first_layer=first_layer,
         seconds=_estimate(analysis, value, draws, present),
-        by_pass={pass_: _sum(analysis, [term for term in present if term.pass_ == pass_])[0] for pass_ in PASSES},
+        by_pass={pass_: part(pass_) for pass_ in PASSES},
         missing=len(needed) - len(present),
         single=sum(1 for term in present if term.row is not None and term.row["n"] == 1),
         speedup=speedup,
         shared=len(pairs),
         of=len(needed),
+        executions=sum(term.weight for term in needed),
         draws=draws,
     )
 

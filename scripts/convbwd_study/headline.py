@@ -155,11 +155,12 @@ def _behind(ratio: Estimate) -> bool:
 
 
 def _without_libraries(scene: Scene) -> list[str]:
-    aside = _named(scene.totals[True], answers.BEST_WITHOUT_VENDOR)
+    aside = _named(scene.totals[True], answers.BEST_OWN)
     if aside is None or aside.speedup is None:
         return []
     over = f" over {aside.shared} of {aside.of} layer passes" if aside.shared != aside.of else ""
-    return [f"Without {VENDOR}, the best of each layer is {compared(aside.speedup)}{over}."]
+    libraries = words.enumerated(sorted(scene.analysis.study.libraries & set(scene.here)))
+    return [f"Without {libraries}, the best of each layer is {compared(aside.speedup)}{over}."]
 
 
 def _trouble(scene: Scene) -> list[str]:

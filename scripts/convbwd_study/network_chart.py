@@ -27,7 +27,7 @@ def table_of(totals: Sequence[answers.Total]) -> pd.DataFrame:
     for total in totals:
         row = {"impl": total.name, "first_layer": total.first_layer, "seconds": total.seconds.value}
         row |= {"lo": total.seconds.lo, "hi": total.seconds.hi, "missing": total.missing, "single": int(total.single)}
-        row |= {f"{pass_}_seconds": seconds for pass_, seconds in total.by_pass.items()}
+        row |= {f"{pass_}_seconds": part.value for pass_, part in total.by_pass.items()}
         row |= {"shared": total.shared, "of": total.of}
         if total.speedup:
             row |= {"speedup": total.speedup.value, "speedup_lo": total.speedup.lo, "speedup_hi": total.speedup.hi}
@@ -57,8 +57,8 @@ def network(scene: Scene) -> Figure:
         text=lambda rows: rows["impl"].map(texts).where(rows["first_layer"], ""),
     )
     order = [total.name for total in scene.totals[True]]
-    known = [*scene.names, answers.BEST, answers.BEST_WITHOUT_VENDOR]
-    hues = {**theme.colours(scene.names), answers.BEST: "#c8931a", answers.BEST_WITHOUT_VENDOR: "#a98a4b"}
+    known = [*scene.names, *answers.BEST_OF]
+    hues = theme.colours(scene.names) | dict(zip(answers.BEST_OF, theme.SUM_COLOURS, strict=True))
     colour = alt.Color("impl:N", scale=alt.Scale(domain=known, range=[hues[name] for name in known]), legend=None)
     x = alt.X("ms:Q", scale=alt.Scale(type="log", nice=False, padding=24), title="ms for one backward pass (log scale)")
     y = alt.Y("impl:N", sort=order, title=None, axis=alt.Axis(labelLimit=230, grid=True, labelFontSize=12))

@@ -130,7 +130,8 @@ def _readme_table(scene: Scene) -> tables.Table:
     totals = tables.totals(scene)
     won = scene.winners[scene.winners["result"] == "clear"].groupby(["impl", "pass"]).size()
     rows = []
-    for name, time, _, _, _, against, _ in totals.rows:
+    for cells in totals.rows:
+        name, time, against = cells[0], cells[1], cells[5]
         wins = [int(won.get((name.text, pass_), 0)) for pass_ in tables.SHORT]
         single = name.text in scene.names
         rows.append([name, time, against, *(tables.Cell(str(count) if single else "", float(count)) for count in wins)])

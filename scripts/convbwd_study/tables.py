@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convbwd_study import answers, words
-from convbwd_study.analysis import VENDOR
+from convbwd_study.analysis import VENDOR, is_vendor
 from convbwd_study.scene import PASS_TITLES
 from convbwd_study.stats import Estimate
 
@@ -70,30 +70,40 @@ def totals(scene: Scene) -> Table:
     reduced = {total.name: total for total in scene.totals[False]}
     rows = []
     for total in scene.totals[True]:
-        seconds, without = total.seconds, reduced[total.name].seconds
-        gap = f" + {total.missing} missing" if total.missing else ""
-        small = f" + {reduced[total.name].missing} missing" if reduced[total.name].missing else ""
-        cells = [
-            Cell(total.name, total.name, impl=total.name),
-            _number(words.duration_with_interval(seconds) + gap, seconds.value),
-            _number(words.duration(without.value) + small, without.value),
-            *(_number(words.duration(total.by_pass[name]), total.by_pass[name]) for name in PASS_TITLES),
-        ]
-        speedup = total.speedup
-        if speedup:
-            over = f" over {total.shared} of {total.of}" if total.shared != total.of else ""
-            cells.append(_number(words.times_with_interval(speedup) + over, speedup.value))
-        else:
-            cells.append(_number("1×" if total.name == VENDOR else words.NONE, 1.0 if total.name == VENDOR else np.nan))
-        cells.append(_number(f"{total.single} of {total.of - total.missing}" if total.single else "0", total.single))
-        rows.append(cells)
-    columns = ["implementation", "backward time", "without first dx", "all dx", "all dw", f"× {VENDOR}", "timed once"]
+        without, measured = reduced[total.name], total.of - total.missing
+        speedup = total.speedup or Estimate(1.0 if total.name == VENDOR else np.nan)
+        over = f" over {total.shared} of {total.of}" if total.speedup and total.shared != total.of else ""
+        against = "1×" if total.name == VENDOR and not total.speedup else words.times_with_interval(speedup) + over
+        rows.append(
+            [
+                Cell(total.name, total.name, impl=total.name),
+                _total_time(total.seconds, total.missing),
+                _total_time(without.seconds, without.missing),
+                *(_total_time(total.by_pass[name]) for name in PASS_TITLES),
+                _number(against, speedup.value),
+                _number(f"{measured} of {total.of}", measured),
+                _number(f"{total.single} of {measured}" if total.single else "0", total.single),
+            ]
+        )
+    columns = ["implementation", "backward time", "without first dx", "all dx", "all dw", f"× {VENDOR}"]
+    whole = scene.totals[True][0]
     note = (
-        "Times are sums of medians, weighted by how often a layer occurs, with 95 % intervals where every row ran in "
-        "enough rounds. “+ n missing”: layer passes without a time, which are not in the sum. Ratios are over the "
-        "layer passes both have."
+        f"Sums of medians over {whole.of} layer passes, each as often as it occurs ({whole.executions} executions), "
+        "with 95 % intervals unless a row was timed only once. “+ n missing”: layer passes without a time, which are not in "
+        "the sum. Ratios are over the layer passes both have."
     )
-    return Table("Backward time of the whole network", columns, rows, note)
+    vendors = [name for name in scene.here if is_vendor(name)]
+    if len(vendors) > 1:
+        note += f" × {VENDOR}: the fastest of {words.enumerated(vendors)} on each layer."
+    libraries = sorted(scene.analysis.study.libraries & set(scene.here))
+    if libraries:
+        note += f" Libraries: {words.enumerated(libraries)}."
+    return Table("Backward time of the whole network", [*columns, "layer passes", "timed once"], rows, note)
+
+
+def _total_time(seconds: Estimate, missing: int = 0) -> Cell:
+    gap = f" + {missing} missing" if missing else ""
+    return _number(words.duration_with_interval(seconds) + gap, seconds.value)
 
 
 def winners(scene: Scene) -> Table:

@@ -23,6 +23,7 @@ PALETTE = [
     *("#9c6b30", "#d98cb3", "#4f9fe0", "#2f62c4", "#3aa89a", "#8aa82c", "#e6a117", "#cf4a2c"),
     *("#8f63c9", "#1b8a5a", "#c27ad6", "#b5485f", "#5f9ea0", "#a08a2e", "#6a7fdb", "#d97f4a"),
 ]
+SUM_COLOURS = ["#c8931a", "#a98a4b", "#7d8590"]  # of the best of each layer: of all, of ours, of libraries
 _SALT = 271872  # with it the first implementations all fall on different ones of the first eight colours
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
