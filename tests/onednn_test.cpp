@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is particular to the row `onednn`: its cap is the process's, it names its kernel, it gives OpenMP's setting
-// back, and it refuses exactly what the library refuses. Its results are compared in implementations_test.
+// What is particular to the rows `onednn` and `onednn_best`: their cap is the process's, they name their kernel, give
+// OpenMP's setting back, and refuse exactly what the library refuses. Results are compared in implementations_test.
 #include <gtest/gtest.h>
 #include <omp.h>
 
+#include <regex>
 #include <stdexcept>
 
 #include "core/registry.h"
@@ -15,8 +16,6 @@ namespace {
 
 constexpr Problem kProblem{.N = 2, .C = 16, .H = 9, .W = 8, .K = 32, .R = 3, .S = 3, .P = 7, .Q = 6};
 
-const Implementation* row() { return best_within("onednn", best_isa()); }
-
 std::string error_of(const Implementation& implementation, const Problem& problem, Pass pass) {
   try {
     implementation.plan(problem, pass, {.isa = implementation.isa});
@@ -26,16 +25,19 @@ std::string error_of(const Implementation& implementation, const Problem& proble
   return {};
 }
 
-class OneDnn : public testing::Test {
+class OneDnn : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (!row()) GTEST_SKIP() << "onednn is not built";
+    if (!row()) GTEST_SKIP() << GetParam() << " is not built";
   }
+  static const Implementation* row() { return best_within(GetParam(), best_isa()); }
 };
+INSTANTIATE_TEST_SUITE_P(, OneDnn, testing::Values("onednn", "onednn_best"),
+                         [](const auto& row) { return std::string(row.param); });
 
-TEST_F(OneDnn, FailsWithWordsUnderASecondCap) {
+TEST_P(OneDnn, FailsWithWordsUnderASecondCap) {
   EXPECT_EQ(error_of(*row(), kProblem, Pass::data), "");
-  for (const Implementation* other : implementations_named("onednn")) {
+  for (const Implementation* other : implementations_named(GetParam())) {
     if (other == row()) continue;
     const std::string words = error_of(*other, kProblem, Pass::data);
     EXPECT_NE(words.find("capped at " + std::string(name(row()->isa))), std::string::npos) << words;
@@ -43,7 +45,7 @@ TEST_F(OneDnn, FailsWithWordsUnderASecondCap) {
   }
 }
 
-TEST_F(OneDnn, NamesVersionKernelAndWhatItReorders) {
+TEST_P(OneDnn, NamesVersionKernelAndWhatItReorders) {
   for (Layout layout : {Layout::native, Layout::nchw, Layout::nhwc}) {
     const auto plan = row()->plan(kProblem, Pass::data, {.layout = layout, .isa = row()->isa});
     EXPECT_EQ(plan->resolved().rfind("oneDNN 3.", 0), 0u) << plan->resolved();
@@ -56,7 +58,20 @@ TEST_F(OneDnn, NamesVersionKernelAndWhatItReorders) {
   }
 }
 
-TEST_F(OneDnn, GivesTheNumberOfThreadsBack) {
+TEST_P(OneDnn, SaysHowItsKernelWasChosen) {
+  const auto plan = row()->plan(kProblem, Pass::data, {.isa = row()->isa});
+  std::smatch match;
+  const std::string words = plan->resolved();
+  const bool timed = std::regex_search(
+      words, match, std::regex(R"(fastest of (\d+) timed by this plan, number (\d+) of the library's order)"));
+  EXPECT_EQ(timed, row()->name == "onednn_best") << words;
+  if (timed) {
+    EXPECT_GT(std::stoi(match[1]), 1) << words;
+    EXPECT_LE(std::stoi(match[2]), std::stoi(match[1])) << words;
+  }
+}
+
+TEST_P(OneDnn, GivesTheNumberOfThreadsBack) {
   omp_set_num_threads(3);
   Session session(*row(), kProblem, Pass::weights, {.threads = 2, .layout = Layout::nhwc});
   EXPECT_EQ(omp_get_max_threads(), 3);
@@ -65,7 +80,7 @@ TEST_F(OneDnn, GivesTheNumberOfThreadsBack) {
   EXPECT_EQ(omp_get_max_threads(), 3);
 }
 
-TEST_F(OneDnn, RefusesExactlyWhatTheLibraryRefuses) {
+TEST_P(OneDnn, RefusesExactlyWhatTheLibraryRefuses) {
   for (Dim unused : {0, 1, 2, 3, 4, 5})
     for (bool rows : {true, false}) {
       Problem problem = kProblem;
