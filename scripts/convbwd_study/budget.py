@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SECONDS_A_CELL = 7.0  # without a --budget; ResNet-50's 46 cells then take under six minutes
 SLOW_ROWS = 3  # of a cell, that may each take a whole share_of_row
 LEAST_ROW_SECONDS = 0.2
+RESERVE = 0.1  # of the budget, for noisy cells
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Share:
 class Budget:
     """Shares `total` seconds among all cells of a study, of which `remaining` are still to run.
 
-    - A cell weighs its multiply-adds: half of the budget is shared evenly, half by multiply-adds. A study that is
+    - A tenth is kept back for cells that turn out noisy: these run once more at the end, in what is then left of the
+      whole. The rest is for all cells alike.
+    - A cell weighs its multiply-adds: half of the time is shared evenly, half by multiply-adds. A study that is
       gone on with gets the part of the budget that its remaining cells weigh.
     - The share of a cell is its weight's part of what is left *now*, so that cells which took longer are paid for by
       the later ones, and cells which took less leave them more. It never falls below half of what was planned: late
@@ -55,8 +58,9 @@ class Budget:
         whole = total or SECONDS_A_CELL * len(cells)
         self._clock = clock
         self._start = clock()
-        self._planned = whole / sum(self._weights.values())  # seconds for a weight of one
+        self._planned = (1 - RESERVE) * whole / sum(self._weights.values())  # seconds for a weight of one
         self._end = self._start + self._planned * self._weight_left()
+        self._very_end = self._start + self._planned * self._weight_left() / (1 - RESERVE)
         self._last_finish = self._start
         self._weight_done = self._spent = 0.0
 
@@ -71,6 +75,20 @@ class Budget:
         self._weight_done += self._weights[cell.key]
         self._spent += seconds
         self._last_finish = self._clock()
+
+    def again(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those of the finished `cells`, in order, for which there is time to run once more as planned; they count
+        as unfinished from now on."""
+        now = self._clock()
+        left = self._very_end - now
+        chosen = []
+        for cell in cells:
+            if (planned := self._planned * self._weights[cell.key]) <= left:
+                chosen.append(cell)
+                left -= planned
+        self._left = {cell.key for cell in chosen}
+        self._end = now + self._planned * self._weight_left()
+        return chosen
 
     def seconds_to_go(self) -> float:
         """Measured on the finished cells; before there are any, as planned."""

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convbwd_study import documents
+from convbwd_study.noise import Measured
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +38,7 @@ class CellDocument:
     build: dict[str, str]
     timed: frozenset[str]  # titles (name:isa) of rows with a time
     errors: dict[str, str]  # title -> error message
+    measured: Measured
 
     def rows(self, kind: str) -> dict[str, str]:
         """Rows without a time whose message is of this kind: skip, wrong or failed."""
@@ -54,8 +57,7 @@ def read_cell(file: Path, cell: Cell, expected: frozenset[str]) -> CellDocument:
         if key != "key":
             context.text(key, allowed=(str(value),))
     facts = {key: context.text(key) for key in _TEXTS}
-    for key in _NUMBERS:
-        context.number(key)
+    numbers = {key: context.number(key) for key in _NUMBERS}
 
     timed: set[str] = set()
     errors: dict[str, str] = {}
@@ -79,6 +81,12 @@ def read_cell(file: Path, cell: Cell, expected: frozenset[str]) -> CellDocument:
         build={key: facts[key] for key in _BUILD} | more,
         timed=frozenset(timed),
         errors=errors,
+        measured=Measured(
+            cell.threads,
+            cell.isa_cap,
+            peak=max(numbers["fma_peak_gflops_before"], numbers["fma_peak_gflops_after"]) or math.nan,
+            noisy=facts["noisy"],
+        ),
     )
 
 

@@ -17,13 +17,13 @@ REFRESH_SECONDS = 0.25
 
 
 class Progress(Protocol):
-    """Told what happens, cell by cell; `to_go` is in seconds."""
+    """Told what happens, cell by cell; `to_go` is in seconds. A cell that is run again ends with `cells` = 0."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
     def begin(self, label: str) -> None: ...
     def tick(self, to_go: float) -> None: ...
-    def end(self, to_go: float) -> None: ...
+    def end(self, to_go: float, cells: int = 1) -> None: ...
     def say(self, message: str) -> None: ...
 
 
@@ -71,8 +71,8 @@ class _Bar:
             self._drawn = time.monotonic()
             self._rich.update(self._task, eta=f"{duration(to_go)} to go", refresh=True)
 
-    def end(self, to_go: float) -> None:
-        self._rich.update(self._task, advance=1, eta=f"{duration(to_go)} to go", refresh=True)
+    def end(self, to_go: float, cells: int = 1) -> None:
+        self._rich.update(self._task, advance=cells, eta=f"{duration(to_go)} to go", refresh=True)
 
     def say(self, message: str) -> None:
         self._rich.console.print(message, markup=False, highlight=False)
@@ -101,8 +101,8 @@ class _Lines:
         if time.monotonic() - self._last_line > LINE_SECONDS:
             self._line(to_go, "running")
 
-    def end(self, to_go: float) -> None:
-        self._done += 1
+    def end(self, to_go: float, cells: int = 1) -> None:
+        self._done += cells
         self._line(to_go, "done")
 
     def say(self, message: str) -> None:

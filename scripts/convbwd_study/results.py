@@ -18,6 +18,7 @@ import pandas as pd
 from convbwd_study import documents
 from convbwd_study.entries import COUNTERS, add_entries
 from convbwd_study.errors import BadDocument, NothingMatched, UsageError
+from convbwd_study.noise import Measured, best_peaks, noise
 from convbwd_study.plan import CACHES, LAYOUTS, PASSES
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ MAX_CELLS = 20_000
 RACE = ["workload", "layer", "problem", "pass", "threads", "layout", "cache"]  # what a race is about; caps may differ
 
 LISTED_COLUMNS = ["key", "workload", "layer", "pass", "layout", "cache", "threads", "isa_cap", "problem", "count"]
-LEAST_PEAK = 0.95  # of the best peak of the same threads and cap: below, a cell is noisy
 MEASURED = ["macs", "nominal_macs", "peak_gflops", "bandwidth_gbs", "noisy", "started", "elapsed_seconds"]
 CELL_COLUMNS = [*LISTED_COLUMNS, "batch", *MEASURED, "listed"]
 ROW_COLUMNS = ["key", "contender", "impl", "isa", "status", "reason", "label", "library", "n", *COUNTERS]
@@ -178,21 +178,16 @@ def _cell(key: str, context: Fields) -> dict[str, object]:
 
 
 def _compare_peaks(cells: list[dict[str, object]]) -> None:
-    """Every cell is measured by the best peak of its conditions; one whose own was lower had not the whole machine.
-
-    A cell compares its beginning with its end only. A machine that is slow all the time (two virtual CPUs that had to
-    share a core, say) is seen by comparing cells.
-    """
-    best: dict[tuple[object, ...], float] = {}
-    conditions = [(cell["threads"], cell["isa_cap"]) for cell in cells]
-    own = [float(str(cell["peak_gflops"])) for cell in cells]
-    for condition, peak in zip(conditions, own, strict=True):
-        best[condition] = max(best.get(condition, 0.0), peak)
-    for cell, condition, peak in zip(cells, conditions, own, strict=True):
-        if peak < LEAST_PEAK * best[condition] and not cell["noisy"]:
-            cell["noisy"] = f"the multiply-add peak was {peak:.0f} GFLOP/s, {best[condition]:.0f} in other cells"
-        if peak > 0:
-            cell["peak_gflops"] = best[condition]
+    """Every cell is measured by the best peak of its conditions; one whose own was lower had not the whole machine."""
+    measured = [
+        Measured(int(str(cell["threads"])), str(cell["isa_cap"]), float(str(cell["peak_gflops"])), str(cell["noisy"]))
+        for cell in cells
+    ]
+    best = best_peaks(measured)
+    for cell, own in zip(cells, measured, strict=True):
+        cell["noisy"] = noise(own, best)
+        if own.peak > 0:
+            cell["peak_gflops"] = best[own.conditions]
 
 
 def _caches(context: Fields) -> str:

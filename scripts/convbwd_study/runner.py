@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -17,7 +18,7 @@ from convbwd_study.errors import BadDocument, DiskFull, ExitCode, NothingMatched
 from convbwd_study.process import supervise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from convbwd_study.binary import Build
     from convbwd_study.cell_document import CellDocument
@@ -67,12 +68,14 @@ def tally_of(study: Study) -> Tally:
 
 
 def run_study(study: Study, build: Build, progress: Progress, timeout: float | None = None) -> None:
-    """Runs every cell that is not there yet; what is finished stays, whenever and however this ends."""
+    """Runs every cell that is not there yet, then noisy ones once more. What is finished stays, whenever and however
+    this ends."""
     remaining = study.remaining()
     runner = _Runner(study, build, progress, timeout, Budget(study.plan.options.budget, study.plan.cells, remaining))
     with progress:
         for cell in remaining:
             runner.run(cell)
+        runner.repeat_noisy()
 
 
 class _Runner:
@@ -86,26 +89,58 @@ class _Runner:
 
     def run(self, cell: Cell) -> None:
         """Runs a cell; one without a result is recorded as failed, and the study goes on."""
+        log: list[str] = []
+        with self._at_work(cell, cell.label):
+            try:
+                self._race(cell, log, self.study.accept)
+                if log:
+                    self.study.write_log(cell, "\n".join(log))
+            except _CellFailed as failure:
+                self.study.fail(cell, str(failure), "\n".join(log))
+                self.progress.say(f"{cell.label}: {failure}")
+
+    def repeat_noisy(self) -> None:
+        """Gives noisy cells a second chance, while there is time for it; none to wrong rows to go unseen."""
+        repeated: set[str] = set()
+        while cells := self.budget.again(
+            cell
+            for cell in self.study.plan.cells
+            if cell.key in self.study.done.keys() - repeated
+            and self.study.noise_of(cell)
+            and not self.study.done[cell.key].rows("wrong")
+        ):
+            repeated |= {cell.key for cell in cells}
+            for cell in cells:
+                self._repeat(cell)
+
+    def _repeat(self, cell: Cell) -> None:
+        was = self.study.noise_of(cell)
+        log: list[str] = []
+        with self._at_work(cell, f"{cell.label}, once more", cells=0):
+            try:
+                self._race(cell, log, self.study.accept_better)
+            except _CellFailed as failure:
+                log.append(str(failure))
+            if log:
+                self.study.write_log(cell, "\n".join(log), again=True)
+        outcome = "noisy again, the better result is kept" if self.study.noise_of(cell) else "quiet now"
+        self.progress.say(f"{cell.label} was noisy ({was}): run once more, {outcome}")
+
+    @contextlib.contextmanager
+    def _at_work(self, cell: Cell, label: str, cells: int = 1) -> Iterator[None]:
         if self.build.digest() != self.study.plan.binary:
             raise StudyError(
                 f"{self.build.bench} was rebuilt during the study; the same command goes on with the new one"
             )
-        share = self.budget.share(cell)
         start = time.monotonic()
-        self.progress.begin(cell.label)
-        log: list[str] = []
-        try:
-            self._race(cell, share, log)
-            if log:
-                self.study.write_log(cell, "\n".join(log))
-        except _CellFailed as failure:
-            self.study.fail(cell, str(failure), "\n".join(log))
-            self.progress.say(f"{cell.label}: {failure}")
+        self.progress.begin(label)
+        yield
         self.budget.finished(cell, time.monotonic() - start)
-        self.progress.end(self.budget.seconds_to_go())
+        self.progress.end(self.budget.seconds_to_go(), cells)
 
-    def _race(self, cell: Cell, share: Share, log: list[str]) -> None:
+    def _race(self, cell: Cell, log: list[str], accept: Callable[[Cell, Path], object]) -> None:
         """Runs the process of a cell until it leaves a good document, each time without the culprit of the last."""
+        share = self.budget.share(cell)
         timeout = self.timeout or max(LEAST_TIMEOUT, TIMEOUT_ROWS * share.row)
         excluded = {
             contender: f"failed: not run, for it hung in {' and in '.join(cells)}"
@@ -120,7 +155,12 @@ class _Runner:
                 if outcome.code == ExitCode.INTERRUPTED:
                     raise KeyboardInterrupt
                 if out.exists():
-                    self._accept(cell, out)
+                    try:
+                        accept(cell, out)
+                    except BadDocument as error:
+                        rejected = self.study.log_of(cell).with_suffix(".rejected.json")
+                        out.replace(rejected)
+                        raise _CellFailed(str(error).replace(str(out), str(rejected))) from None
                     return
             verdict = outcome.verdict(timeout)
             _stop_where_hopeless(outcome)
@@ -132,14 +172,6 @@ class _Runner:
             self.progress.say(f"{cell.label}: {culprit} {verdict}; again without it")
             if outcome.timed_out:
                 self.hung.setdefault(culprit, []).append(cell.label)
-
-    def _accept(self, cell: Cell, document: Path) -> None:
-        try:
-            self.study.accept(cell, document)
-        except BadDocument as error:
-            rejected = self.study.log_of(cell).with_suffix(".rejected.json")
-            document.replace(rejected)
-            raise _CellFailed(str(error).replace(str(document), str(rejected))) from None
 
 
 class _CellFailed(Exception):

@@ -5,7 +5,7 @@ manifest.json     what was asked for, and the cells that make up the study
 cells/KEY.json    one validated document a cell, whole or not there
 stale/KEY.json    cells of another build or of other options: kept, never read, taken back when asked for again
 running/          what the process at work writes; emptied by the next one
-logs/KEY.txt      what was said when something failed
+logs/KEY.txt      what was said when something failed; KEY.again.txt when a noisy cell was repeated
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from convbwd_study import documents
 from convbwd_study.cell_document import read_cell
 from convbwd_study.errors import BadDocument, UsageError
+from convbwd_study.noise import best_peaks, noise, quieter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,13 +62,30 @@ class Study:
     def accept(self, cell: Cell, candidate: Path) -> CellDocument:
         """Takes a document in, once it was read and found good."""
         document = read_cell(candidate, cell, self.plan.expected)
+        self._take_in(cell, candidate, document)
+        return document
+
+    def accept_better(self, cell: Cell, candidate: Path) -> bool:
+        """Takes a second document of a cell in if it is good and its machine was quieter, or if it found a row wrong;
+        not if a row failed in it that had a time before. Was it taken in?"""
+        first, second = self.done[cell.key], read_cell(candidate, cell, self.plan.expected)
+        best = best_peaks([second.measured, *(document.measured for document in self.done.values())])
+        better = quieter(second.measured, first.measured, best) and not first.timed & second.rows("failed").keys()
+        if better or second.rows("wrong"):
+            self._take_in(cell, candidate, second)
+        return self.done[cell.key] is second
+
+    def noise_of(self, cell: Cell) -> str:
+        """Why a finished cell is noisy beside the others, or nothing."""
+        return noise(self.done[cell.key].measured, best_peaks(document.measured for document in self.done.values()))
+
+    def _take_in(self, cell: Cell, candidate: Path, document: CellDocument) -> None:
         with candidate.open("rb") as file:
             os.fsync(file.fileno())
         candidate.replace(self.file_of(cell))
         _sync_folder(self.file_of(cell).parent)
         self.done[cell.key] = document
         self._take_facts(document)
-        return document
 
     def fail(self, cell: Cell, reason: str, log: str) -> None:
         """Records that a whole cell has no result; the next run tries it again."""
@@ -81,8 +99,9 @@ class Study:
             self.manifest |= facts
             self.save()
 
-    def write_log(self, cell: Cell, text: str) -> None:
-        write_whole(self.log_of(cell), text.encode(errors="replace"))
+    def write_log(self, cell: Cell, text: str, again: bool = False) -> None:
+        file = self.log_of(cell).with_suffix(".again.txt") if again else self.log_of(cell)
+        write_whole(file, text.encode(errors="replace"))
 
     def save(self) -> None:
         text = json.dumps(self.manifest, indent=1, ensure_ascii=False) + "\n"
