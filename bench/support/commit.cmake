@@ -6,11 +6,13 @@
 
 cmake_minimum_required(VERSION 3.25)
 set(sources impls bench CMakeLists.txt CMakePresets.json)
+# root may build what another user has cloned: who builds a repository's code has trusted it already.
+set(git git -c safe.directory=${SOURCE_DIR} -C ${SOURCE_DIR})
 execute_process(
-  COMMAND git -C ${SOURCE_DIR} log -1 --format=%H -- ${sources}
+  COMMAND ${git} log -1 --format=%H -- ${sources}
   OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 execute_process(
-  COMMAND git -C ${SOURCE_DIR} status --porcelain -- ${sources}
+  COMMAND ${git} status --porcelain -- ${sources}
   RESULT_VARIABLE failed OUTPUT_VARIABLE changes ERROR_QUIET)
 if(NOT commit)
   set(commit unknown)
