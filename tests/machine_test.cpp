@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <ctime>
 #include <limits>
 #include <map>
 #include <regex>
@@ -196,10 +197,13 @@ TEST(Peak, EveryLevelAndStreamHasARate) {
 TEST(Peak, ProbeLooksAtBothAndKeepsWithinTheCap) {
   for (int threads : {1, 2})
     for (Isa cap : {Isa::baseline, best_isa()}) {
+      const std::clock_t before = std::clock();
       const Probe found = probe(threads, cap);
+      const double busy = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
       EXPECT_GT(found.fma_gflops, 0);
       EXPECT_GT(found.bandwidth_gbs, 0);
-      EXPECT_LT(found.seconds, 2) << "a probe takes milliseconds; even a busy machine manages it in two seconds";
+      EXPECT_GT(found.seconds, 0);
+      EXPECT_LT(busy, 2 * threads) << "a probe takes milliseconds of its threads, however long it waits for a CPU";
     }
 }
 
