@@ -56,7 +56,7 @@ def winners(analysis: Analysis, view: View) -> pd.DataFrame:
     A clear winner has passed the test against every rival, so many rivals make the claim harder, never easier.
     """
     found = []
-    for race, (first, running) in _races(analysis, view).items():
+    for race, (first, running) in races(analysis, view).items():
         row = {column: first[column] for column in ("pass", "count", "layer_rank", "noisy", "n")}
         row |= {"race": race, "layer": first["label_of_layer"], "result": "none", "close": [], "margin": stats.NAN}
         if best := analysis.fastest(running):
@@ -87,7 +87,7 @@ def _lead(analysis: Analysis, best: Row, rivals: list[Row]) -> dict[str, object]
     return found
 
 
-def _races(analysis: Analysis, view: View) -> dict[int, tuple[Row, list[Row]]]:
+def races(analysis: Analysis, view: View) -> dict[int, tuple[Row, list[Row]]]:
     """For each race any row of it, which tells the layer, and the rows that have a time."""
     races: dict[int, tuple[Row, list[Row]]] = {}
     for row in analysis.of(view).to_dict("records"):
@@ -104,7 +104,7 @@ def against_vendor(analysis: Analysis, view: View) -> pd.DataFrame:
     several = sum(map(is_vendor, rows["impl"].unique())) > 1
     references = {
         race: analysis.fastest(row for row in running if is_vendor(row["impl"]))
-        for race, (_, running) in _races(analysis, view).items()
+        for race, (_, running) in races(analysis, view).items()
     }
     for row in rows.to_dict("records"):
         if is_vendor(row["impl"]) and not several:
@@ -159,7 +159,7 @@ class _Term:
 def totals(analysis: Analysis, view: View, first_layer: bool = True) -> list[Total]:
     """Each implementation's, the best of each layer's, and the latter's without libraries and with nothing else.
     Fewest missing layers first, then fastest."""
-    races = _races(analysis, view)
+    raced = races(analysis, view)
     first = first_of(analysis, view)
     choices = _choices(analysis, view)
 
@@ -170,7 +170,7 @@ def totals(analysis: Analysis, view: View, first_layer: bool = True) -> list[Tot
     def terms(choose: Callable[[str], bool]) -> list[_Term]:
         measured = [
             term(place, analysis.fastest(row for row in running if choose(row["impl"])))
-            for place, running in races.values()
+            for place, running in raced.values()
         ]
         return measured + [term(place, None) for place in analysis.absent(view).to_dict("records")]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from convbwd_study import answers, words
+from convbwd_study import answers, rivals, words
 from convbwd_study.analysis import VENDOR
 from convbwd_study.scene import PASS_TITLES
 from convbwd_study.stats import MIN_EFFECT, Estimate
@@ -160,7 +160,10 @@ def _without_libraries(scene: Scene) -> list[str]:
         return []
     over = f" over {aside.shared} of {aside.of} layer passes" if aside.shared != aside.of else ""
     libraries = words.enumerated(sorted(scene.analysis.study.libraries & set(scene.here)))
-    return [f"Without {libraries}, the best of each layer is {compared(aside.speedup)}{over}."]
+    found = len(rivals.exceptions(scene.duels))
+    exceptions = f"{found} of {len(scene.duels)} layer passes" if found else "no layer pass"
+    below = f"it falls below {rivals.LEAST} of the best of them on {exceptions}"
+    return [f"Without {libraries}, the best of each layer is {compared(aside.speedup)}{over}; {below}."]
 
 
 def _trouble(scene: Scene) -> list[str]:

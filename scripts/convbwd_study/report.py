@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convbwd_study import charts, facts, headline, page, results, summary, tables, words
+from convbwd_study import charts, facts, headline, overview, page, results, rival_tables, summary, tables, words
 from convbwd_study.analysis import VENDOR, Analysis
 from convbwd_study.scene import Scene
 from convbwd_study.stats import APART, MIN_EFFECT, MIN_ROUNDS
@@ -14,6 +14,8 @@ from convbwd_study.stats import APART, MIN_EFFECT, MIN_ROUNDS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convbwd_study.facts import Fact
+    from convbwd_study.results import Study
     from convbwd_study.scene import Figure
 
 
@@ -33,7 +35,26 @@ class ViewPage:
     figures: list[tuple[str, Figure]]
     totals: tables.Table
     winners: tables.Table
+    against_libraries: list[tables.Table]
     everything: tables.Table
+
+
+@dataclass(frozen=True)
+class Content:
+    """All of a report, for the page and for Markdown alike."""
+
+    study: Study
+    warnings: list[str]
+    side_by_side: list[tables.Table]
+    views: list[ViewPage]
+    overview: list[tuple[str, Figure]]
+    census: str
+    trouble: list[tables.Table]
+    facts: dict[str, list[Fact]]
+
+    @property
+    def cpu(self) -> str:
+        return headline.cpu_of(self.study)
 
 
 def write_report(study_dir: Path) -> ReportResult:
@@ -41,31 +62,30 @@ def write_report(study_dir: Path) -> ReportResult:
     study = results.load(study_dir)
     analysis = Analysis(study)
     scenes = [Scene(analysis, view) for view in analysis.views]
-    pages = [_view_page(scene) for scene in scenes]
-    overview = [(figure.slug, figure) for figure in charts.over_views(scenes)]
-    trouble = tables.trouble(analysis)
-    text = headline.of_study(study, scenes)
-
+    content = Content(
+        study=study,
+        warnings=facts.warnings(study),
+        side_by_side=overview.tables(scenes),
+        views=[_view_page(scene) for scene in scenes],
+        overview=[(figure.slug, figure) for figure in charts.over_views(scenes)],
+        census=census(analysis),
+        trouble=tables.trouble(analysis),
+        facts=facts.machine(study),
+    )
     html = page.render(
         "report.html.j2",
         analysis.implementations,
-        title=f"{headline.cpu_of(study)}: {study.name}",
-        cpu=headline.cpu_of(study),
-        study=study,
-        warnings=facts.warnings(study),
-        views=pages,
-        overview=overview,
-        census=census(analysis),
-        trouble=trouble,
-        facts=facts.machine(study),
+        title=f"{content.cpu}: {study.name}",
+        report=content,
         statistics={"rounds": MIN_ROUNDS, "apart": f"{APART - 1:.0%}", "effect": f"{MIN_EFFECT - 1:.0%}"},
         vendor=VENDOR,
     )
-    page.write_figures(study_dir / "figures", [*(item for view in pages for item in view.figures), *overview])
+    figures = [*(figure for view in content.views for figure in view.figures), *content.overview]
+    page.write_figures(study_dir / "figures", figures)
     page.write_table(study_dir / "results.csv", tables.results(analysis))
-    page.write_text(study_dir / "summary.md", summary.markdown(study, pages, overview, trouble, census(analysis)))
+    page.write_text(study_dir / "summary.md", summary.markdown(content))
     page.write_text(study_dir / "report.html", html)
-    return ReportResult(text, study_dir / "report.html")
+    return ReportResult(headline.of_study(study, scenes), study_dir / "report.html")
 
 
 def _view_page(scene: Scene) -> ViewPage:
@@ -77,6 +97,7 @@ def _view_page(scene: Scene) -> ViewPage:
         figures=[(f"{slug}-{figure.slug}", figure) for figure in charts.of_view(scene)],
         totals=tables.totals(scene),
         winners=tables.winners(scene),
+        against_libraries=[rival_tables.classes(scene.duels), rival_tables.exceptions(scene)] if scene.duels else [],
         everything=tables.everything(scene),
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from convbwd_study import answers, theme, words
+from convbwd_study import answers, rivals, theme, words
 from convbwd_study.analysis import Analysis, View, timed
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class Scene:
     @cached_property
     def vendor(self) -> pd.DataFrame:
         return answers.against_vendor(self.analysis, self.view)
+
+    @cached_property
+    def duels(self) -> list[rivals.Duel]:
+        return rivals.duels(self.analysis, self.view)
 
     @cached_property
     def totals(self) -> dict[bool, list[answers.Total]]:

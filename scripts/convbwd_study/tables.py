@@ -61,7 +61,8 @@ class Table:
     note: str = ""
 
 
-def _number(text: str, value: float) -> Cell:
+def number(text: str, value: float) -> Cell:
+    """A cell that sorts by its value; what has none comes last."""
     return Cell(text, float(value) if np.isfinite(value) else float("-inf"))
 
 
@@ -77,20 +78,20 @@ def totals(scene: Scene) -> Table:
         rows.append(
             [
                 Cell(total.name, total.name, impl=total.name),
-                _total_time(total.seconds, total.missing),
-                _total_time(without.seconds, without.missing),
-                *(_total_time(total.by_pass[name]) for name in PASS_TITLES),
-                _number(against, speedup.value),
-                _number(f"{measured} of {total.of}", measured),
-                _number(f"{total.single} of {measured}" if total.single else "0", total.single),
+                total_time(total.seconds, total.missing),
+                total_time(without.seconds, without.missing),
+                *(total_time(total.by_pass[name]) for name in PASS_TITLES),
+                number(against, speedup.value),
+                number(f"{measured} of {total.of}", measured),
+                number(f"{total.single} of {measured}" if total.single else "0", total.single),
             ]
         )
     columns = ["implementation", "backward time", "without first dx", "all dx", "all dw", f"× {VENDOR}"]
     whole = scene.totals[True][0]
     note = (
         f"Sums of medians over {whole.of} layer passes, each as often as it occurs ({whole.executions} executions), "
-        "with 95 % intervals unless a row was timed only once. “+ n missing”: layer passes without a time, which are not in "
-        "the sum. Ratios are over the layer passes both have."
+        "with 95 % intervals unless a row was timed only once. “+ n missing”: layer passes without a time, which are "
+        "not in the sum. Ratios are over the layer passes both have."
     )
     vendors = [name for name in scene.here if is_vendor(name)]
     if len(vendors) > 1:
@@ -101,9 +102,9 @@ def totals(scene: Scene) -> Table:
     return Table("Backward time of the whole network", [*columns, "layer passes", "timed once"], rows, note)
 
 
-def _total_time(seconds: Estimate, missing: int = 0) -> Cell:
+def total_time(seconds: Estimate, missing: int = 0) -> Cell:
     gap = f" + {missing} missing" if missing else ""
-    return _number(words.duration_with_interval(seconds) + gap, seconds.value)
+    return number(words.duration_with_interval(seconds) + gap, seconds.value)
 
 
 def winners(scene: Scene) -> Table:
@@ -117,15 +118,15 @@ def winners(scene: Scene) -> Table:
         rows.append(
             [
                 Cell(row["layer"], float(index)),
-                _number(str(row["count"]), row["count"]),
+                number(str(row["count"]), row["count"]),
                 Cell(SHORT[row["pass"]]),
                 Cell(best, best, impl=leaders[0] if len(leaders) == 1 else ""),
-                _number(words.duration(row["seconds"]), row["seconds"]),
-                _number(words.percent(row["peak_fraction"]), row["peak_fraction"]),
+                number(words.duration(row["seconds"]), row["seconds"]),
+                number(words.percent(row["peak_fraction"]), row["peak_fraction"]),
                 Cell(VERDICTS[row["result"]], row["result"]),
-                _number(lead, row["margin"]),
+                number(lead, row["margin"]),
                 Cell(second, impl=second),
-                _number(str(row["n"]), row["n"]),
+                number(str(row["n"]), row["n"]),
             ]
         )
     columns = ["layer", "occurs", "pass", "best", "time", "of peak", "verdict", "lead", "runner-up", "rounds"]
@@ -152,14 +153,14 @@ def everything(scene: Scene) -> Table:
                 Cell(row["label_of_layer"], float(index)),
                 Cell(SHORT[row["pass"]]),
                 Cell(row["contender"] + serial, row["contender"], impl=row["impl"]),
-                _number(words.duration_with_interval(seconds), seconds.value),
-                _number(str(row["n"]), row["n"]),
-                _number(words.significant(row["gflops"]), row["gflops"]),
-                _number(words.percent(row["peak_fraction"]), row["peak_fraction"]),
-                _number(ratio, against.speedup if against else np.nan),
-                _number(words.significant(row["gbs"]), row["gbs"]),
-                _number(words.size(row["workspace_bytes"]), row["workspace_bytes"]),
-                _number(words.significant(row["error_ratio"], 2), row["error_ratio"]),
+                number(words.duration_with_interval(seconds), seconds.value),
+                number(str(row["n"]), row["n"]),
+                number(words.significant(row["gflops"]), row["gflops"]),
+                number(words.percent(row["peak_fraction"]), row["peak_fraction"]),
+                number(ratio, against.speedup if against else np.nan),
+                number(words.significant(row["gbs"]), row["gbs"]),
+                number(words.size(row["workspace_bytes"]), row["workspace_bytes"]),
+                number(words.significant(row["error_ratio"], 2), row["error_ratio"]),
                 Cell(state + (f" noisy: {row['noisy']}" if row["noisy"] else "")),
                 Cell(row["label"]),
                 Cell(words.reproduce(row), code=True),
@@ -227,7 +228,7 @@ def _grouped(rows: pd.DataFrame) -> list[list[Cell]]:
     for (impl, reason), group in rows.groupby(["impl", "reason"], sort=False):
         layers = list(dict.fromkeys(group["label_of_layer"]))
         some = ", ".join(layers[:4]) + (f" and {len(layers) - 4} more" if len(layers) > 4 else "")
-        lines.append([Cell(impl, impl=impl), Cell(reason), _number(str(len(group)), len(group)), Cell(some)])
+        lines.append([Cell(impl, impl=impl), Cell(reason), number(str(len(group)), len(group)), Cell(some)])
     return lines
 
 
