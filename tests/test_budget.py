@@ -23,7 +23,7 @@ class Clock:
 
 def cells_of(*macs: float) -> list[plan.Cell]:
     axes: dict[str, Any] = {"count": 1, "layout": "native", "cache": "warm", "threads": 1, "isa_cap": "avx2"}
-    names: dict[str, Any] = {"workload": "w", "problem": "p", "source": "w", "pass_": "data"}
+    names: dict[str, Any] = {"workload": "w", "problem": "p", "source": "w", "pass_": "data", "label": ""}
     return [plan.Cell(key=str(i), layer=str(i), macs=each, **axes, **names) for i, each in enumerate(macs)]
 
 

@@ -23,6 +23,19 @@ def test_lines_say_how_far_and_how_long(desk: Desk) -> None:
     assert all("to go: tiny:conv" in line for line in lines)
 
 
+def test_lines_name_the_conditions_that_vary(desk: Desk) -> None:
+    def labels(*arguments: str) -> set[str]:
+        lines = [line for line in desk.run("--pass", "data", *arguments).output.splitlines() if " cells, " in line]
+        return {line.partition("to go: tiny:conv1 data")[2].removesuffix(" done") for line in lines if "conv1" in line}
+
+    assert labels("--threads", "2") == {""}
+    assert labels("--threads", "1,2") == {", 1 thread"}, "the other one is there already"
+    assert labels("--threads", "1,2", "--layout", "nchw,nhwc", "--cache", "cold") == {
+        *(", nchw, 1 thread", ", nchw, 2 threads", ", nhwc, 1 thread", ", nhwc, 2 threads"),
+    }
+    assert ", cold, avx2" in labels("--threads", "1", "--cache", "warm,cold", "--isa", "all")
+
+
 def test_a_terminal_gets_a_bar_with_the_time_to_go(desk: Desk) -> None:
     desk.build.behave(seconds=0.06)
     controller, terminal = pty.openpty()

@@ -43,7 +43,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Cell:
-    """One race under fixed conditions, run by one process. `source` is the workload as the programs are told it."""
+    """One race under fixed conditions, run by one process. `source` is the workload as the programs are told it, `label`
+    what tells the cell from the others of its study."""
 
     key: str
     workload: str
@@ -57,10 +58,7 @@ class Cell:
     source: str
     macs: float
     pass_: str
-
-    @property
-    def label(self) -> str:
-        return f"{self.workload}:{self.layer} {self.pass_}"
+    label: str
 
     def entry(self) -> dict[str, str | int]:
         """The cell as the manifest lists it."""
@@ -90,17 +88,19 @@ def make_plan(build: Build, options: Options) -> Plan:
         "budget": options.budget,
         "seed": options.seed,
     }
+    conditions = (
+        options.layouts,
+        options.caches,
+        options.threads or (usable_cpus(),),
+        _caps(rows, options.isa),
+    )
+    several = [len(condition) > 1 for condition in conditions]
     cells = [
-        _cell(identity, workload, layer, *axes)
+        _cell(identity, workload, layer, pass_, several, *values)
         for workload in workloads
         for layer in workload.layers
-        for axes in product(
-            options.passes,
-            options.layouts,
-            options.caches,
-            options.threads or (usable_cpus(),),
-            _caps(rows, options.isa),
-        )
+        for pass_ in options.passes
+        for values in product(*conditions)
     ]
     if not cells:
         reasons = [reason for workload in workloads for reason in workload.skipped]
@@ -113,6 +113,7 @@ def _cell(
     workload: Workload,
     layer: Layer,
     pass_: str,
+    several: Sequence[bool],  # of the conditions that follow: has the study more than one?
     layout: str,
     cache: str,
     threads: int,
@@ -130,6 +131,8 @@ def _cell(
         "count": layer.count,
     }
     digest = hashlib.sha256(json.dumps({**identity, **axes}, sort_keys=True).encode()).hexdigest()
+    conditions = (layout, cache, "1 thread" if threads == 1 else f"{threads} threads", isa_cap)
+    told = [condition for condition, more in zip(conditions, several, strict=True) if more]
     readable = slug(f"{workload.name}-{layer.name}-{pass_}", longest=72)
     return Cell(
         key=f"{readable}-{layout}-{cache}-t{threads}-{isa_cap}-{digest[:16]}",
@@ -144,6 +147,7 @@ def _cell(
         source=workload.source,
         macs=layer.macs,
         pass_=pass_,
+        label=", ".join([f"{workload.name}:{layer.name} {pass_}", *told]),
     )
 
 
