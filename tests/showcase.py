@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A made-up study with the layers of ResNet-50 and rows of every kind. `python tests/showcase.py FOLDER` writes it."""
+"""A made-up study with the layers of ResNet-50 and rows of every kind. `python tests/showcase.py FOLDER` writes it,
+and with `crowd` behind it the study of a network of many layers with many contenders."""
 
 from __future__ import annotations
 
@@ -112,5 +113,58 @@ def showcase(batch: int = 8, rounds: int = 9, **others: Any) -> Recipe:
     return Recipe(**(settings | {"batch": batch, "rounds": rounds, "caps": ("avx512",)} | others))
 
 
+CROWD = [  # name, ISA, share of the peak on dense layers, on depthwise ones; None: not supported
+    ("naive", "baseline", 0.012, 0.004),
+    ("as_convolution", "baseline", 0.008, 0.003),
+    ("reordered", "avx512", 0.2, 0.03),
+    ("openmp", "avx512", 0.21, 0.04),
+    ("im2col_gemm", "avx512", 0.7, 0.02),
+    ("im2col_blas", "avx512", 0.62, 0.015),
+    ("im2col_blis", "avx512", 0.66, 0.016),
+    ("avx2", "avx2", 0.72, None),
+    ("direct", "avx512", 0.93, 0.35),
+    ("direct_fused", "avx512", 0.9, 0.34),
+    ("winograd_f2", "avx512", 1.15, None),
+    ("winograd_f4", "avx512", 1.6, None),
+    ("fft", "avx512", 0.5, None),
+    ("libxsmm", "avx512", 0.85, None),
+    ("onednn", "avx512", 0.88, 0.2),
+    ("onednn_best", "avx512", 0.9, 0.24),
+]
+LIBRARIES = ("im2col_blas", "im2col_blis", "libxsmm", "onednn", "onednn_best")
+
+
+def crowded(blocks: int = 25, rounds: int = 8, **others: Any) -> Recipe:
+    """As many contenders as there may be, on a network of four layers a block whose depthwise ones are slow."""
+    rng = np.random.default_rng(8)
+    rows = [
+        Row(name, isa, dense, rounds=1 if dense < 0.02 else None, library=name in LIBRARIES, workspace=1e6 * dense)
+        for name, isa, dense, _ in CROWD
+    ]
+    layers = [Layer("stem", 1, 8e8, 2e7, "mb8ic3ih224oc32oh112kh3sh2ph1")]
+    for block in range(blocks):
+        channels, image = 16 * (1 + block // 2), max(7, 112 >> (block // 6))
+        for part, count, taps, descriptor in (
+            ("expand", 1, channels, f"ic{channels}ih{image}oc{6 * channels}oh{image}kh1ph0"),
+            ("depthwise", 2, 1.5, f"g{6 * channels}ic{6 * channels}ih{image}oc{6 * channels}oh{image}kh3ph1"),
+            ("project", 1, channels, f"ic{6 * channels}ih{image}oc{channels}oh{image}kh1ph0"),
+            ("spatial", 1, 3 * channels, f"ic{channels}ih{image}oc{channels}oh{image}kh3ph1"),
+        ):
+            outputs = 8.0 * 6 * channels * image**2
+            layers.append(Layer(f"block{block}_{part}", count, taps * outputs, 8 * outputs, "mb8" + descriptor))
+    overrides = {}
+    for layer in layers:
+        kind = 3 if "depthwise" in layer.name else 2
+        for pass_ in ("data", "weights"):
+            for row, values in zip(rows, CROWD, strict=True):
+                share = values[kind] or 0.0
+                varied = Row(**{**vars(row), "efficiency": share * float(np.exp(rng.normal(0, 0.15)))})
+                if not share or ("winograd" in row.impl and "spatial" not in layer.name):
+                    varied.error = "skip: only 3x3, stride 1, dense"
+                overrides[layer.name, pass_, row.impl] = varied
+    settings: dict[str, Any] = {"layers": layers, "rows": rows, "overrides": overrides, "workload": "crowded_net"}
+    return Recipe(**(settings | {"name": "crowd", "rounds": rounds, "caps": ("avx512",)} | others))
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), showcase())
+    write(Path(sys.argv[1]), crowded() if "crowd" in sys.argv[2:] else showcase())

@@ -51,6 +51,11 @@ def test_figures_are_whole_and_drawn_on_paper(shown):
         assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) > 10, picture.name
 
 
+def test_no_mark_has_a_colour_nobody_chose(shown):
+    for picture in (shown / "figures").glob("*.svg"):
+        assert "#4c78a8" not in picture.read_text().lower(), f"{picture.name}: Vega's own blue"
+
+
 def test_the_page_refers_to_nothing_outside(shown):
     page = (shown / "report.html").read_text()
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)

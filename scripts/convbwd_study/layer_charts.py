@@ -62,7 +62,7 @@ def bars(scene: Scene, pass_: str) -> Figure:
     if np.isfinite(peak):
         share = alt.Y("share:Q", title="share of peak", scale=alt.Scale(domain=[0, top / peak], nice=False))
         axis = alt.Axis(orient="right", format=".0%", grid=False, title="of measured peak")
-        ghost = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_point(opacity=0).encode(y=share.axis(axis))
+        ghost = alt.Chart(pd.DataFrame({"share": [0.0]})).mark_point(color="transparent").encode(y=share.axis(axis))
         chart = alt.layer(left, ghost).resolve_scale(y="independent").properties(width=width, height=300)
     return Figure(
         f"layers-{pass_}",
@@ -104,7 +104,7 @@ def winner_map(scene: Scene) -> Figure:
     )
     undecided = (
         base.transform_filter("datum.result == 'tie' || datum.result == 'open'")
-        .mark_rect(style="undecided", cornerRadius=3)
+        .mark_rect(style="undecided", cornerRadius=3, fill="transparent")  # not hollow: the tooltip is inside
         .encode(tooltip=tips)
     )
     labels = base.mark_text(style="ink", limit=200, fontSize=11.5).encode(text="text:N")

@@ -88,7 +88,7 @@ def config(dark: bool) -> dict[str, Any]:
             "peak": {"color": alarm, "strokeWidth": 1.3, "strokeDash": [6, 3]},
             "peak-label": {"color": alarm, "fontSize": 11},
             "roof": {"color": alarm, "stroke": alarm, "strokeWidth": 1.6},
-            "undecided": {"stroke": soft, "strokeWidth": 1.2, "strokeDash": [4, 3], "fill": "transparent"},
+            "undecided": {"stroke": soft, "strokeWidth": 1.2, "strokeDash": [4, 3]},
         },
     }
 
