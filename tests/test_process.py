@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from convbwd_study import machine, process
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_a_cpu_quota_limits_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +28,23 @@ def test_a_memory_limit_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (machine.available_memory() or 0) > 1 << 20
     (tmp_path / "memory.max").write_text("4096\n")
     assert machine.available_memory() == 4096
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("memory.events", "low 0\nhigh 0\nmax 12\noom 3\noom_kill {}\noom_group_kill 9\n"),
+        ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"),
+    ],
+)
+def test_kills_for_lack_of_memory_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setattr(machine, "_control_group", lambda _: tmp_path)
+    elsewhere = machine.memory_kills()
+    for kills in (0, 2):
+        (tmp_path / name).write_text(text.format(kills))
+        assert machine.memory_kills() - elsewhere == kills
 
 
 def test_an_event_stream_names_who_was_running(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -139,12 +140,22 @@ def test_a_hang_costs_one_row_and_later_cells_do_without_it(desk: Desk) -> None:
     assert not running_with("987654"), "its children are killed with it"
 
 
-@pytest.mark.parametrize("deed", ["leak", "killed"])
-def test_running_out_of_memory_costs_one_row(desk: Desk, deed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_asks_for_too_much_memory_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "available_memory", lambda: 256 << 20)
-    desk.build.behave(rows={"avx2": {"do": deed}})
+    desk.build.behave(rows={"avx2": {"do": "leak"}})
     assert desk.run().exit_code == ExitCode.SOME_FAILED
     assert desk.errors() == ["failed: out of memory while proving"] * 4
+
+
+@pytest.mark.parametrize("kills, verdict", [([0, 1], "out of memory"), ([7, 7], "killed (signal 9)")])
+def test_a_killed_row_ran_out_of_memory_only_where_the_kernel_says_so(
+    desk: Desk, kills: list[int], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = itertools.cycle(kills)
+    monkeypatch.setattr(process, "memory_kills", lambda: next(counted))
+    desk.build.behave(rows={"avx2": {"do": "killed"}})
+    assert desk.run().exit_code == ExitCode.SOME_FAILED
+    assert desk.errors() == [f"failed: {verdict} while proving"] * 4
 
 
 def test_a_row_that_ends_the_process_is_told(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
@@ -59,6 +60,20 @@ def available_memory() -> int | None:
         meminfo = []
     candidates += [int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable:")]
     return min(candidates, default=None)
+
+
+def memory_kills() -> int:
+    """A count that grows when the kernel kills a process for lack of memory, ours or another of this machine."""
+    counted = (
+        _control_group("") / "memory.events",
+        _control_group("memory") / "memory.oom_control",
+        Path("/proc/vmstat"),
+    )
+    kills = 0
+    for file in counted:
+        with contextlib.suppress(OSError, ValueError):
+            kills += sum(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("oom_kill "))
+    return kills
 
 
 def _cpu_quota() -> float | None:

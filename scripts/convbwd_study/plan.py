@@ -43,8 +43,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Cell:
-    """One race under fixed conditions, run by one process. `source` is the workload as the programs are told it, `label`
-    what tells the cell from the others of its study."""
+    """One race under fixed conditions, run by one process. `source` is the workload as the programs are told it,
+    `label` the cell as users are told it, among the others of its study."""
 
     key: str
     workload: str

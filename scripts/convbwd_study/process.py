@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convbwd_study.machine import available_memory
+from convbwd_study.machine import available_memory, memory_kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,14 +44,18 @@ class Outcome:
     timed_out: bool
     culprit: Step | None  # last step begun and not ended
     stderr: str  # its tail
+    memory_kill: bool  # the kernel killed somebody meanwhile, for lack of memory
 
     def verdict(self, timeout: float) -> str:
         """`crashed (SIGSEGV) while proving`, for the error message of the culprit's entry."""
         doing = f" while {DOING.get(self.culprit.name, self.culprit.name)}" if self.culprit else ""
         if self.timed_out:
             return f"timeout after {timeout:g} s{doing}"
-        if self.code == -signal.SIGKILL or any(sign in self.stderr for sign in ("bad_alloc", "Cannot allocate memory")):
+        refused = any(sign in self.stderr for sign in ("bad_alloc", "Cannot allocate memory"))
+        if refused or (self.code == -signal.SIGKILL and self.memory_kill):
             return f"out of memory{doing}"
+        if self.code == -signal.SIGKILL:
+            return f"killed (signal 9){doing}"
         if self.code < 0:
             return f"crashed ({_signal_name(-self.code)}){doing}"
         return f"exited with code {self.code}{doing}"
@@ -64,6 +68,7 @@ def supervise(argv: Sequence[str], events: Path, timeout: float, tick: Callable[
     we are killed. Allocations beyond what the machine has free fail instead of taking the machine down. `tick` is
     called a few times a second.
     """
+    kills = memory_kills()
     process = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -90,7 +95,9 @@ def supervise(argv: Sequence[str], events: Path, timeout: float, tick: Callable[
     stderr = (stderr + _read(stream))[-KEPT_STDERR:]
     process.stderr.close()
     steps.news()
-    return Outcome(process.returncode, timed_out, steps.open_step, stderr.decode(errors="replace"))
+    return Outcome(
+        process.returncode, timed_out, steps.open_step, stderr.decode(errors="replace"), memory_kills() > kills
+    )
 
 
 class _Steps:
