@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from convbwd_study import study
 from convbwd_study.errors import ExitCode
-from desk import running_with, wait_until
+from desk import SCRIPTS, running_with, wait_until
 
 if TYPE_CHECKING:
     from desk import Desk
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_study_goes_on(desk: Desk, number: signal.Signals) -> None:
     desk.build.behave(seconds=0.05)
     at_work = desk.start()
@@ -32,6 +36,39 @@ def test_an_interrupted_study_goes_on(desk: Desk, number: signal.Signals) -> Non
     assert again.wait(timeout=20) == ExitCode.GOOD
     assert len(desk.documents()) == 4
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
+
+
+def test_a_study_whose_terminal_goes_away_ends_in_order(desk: Desk) -> None:
+    desk.build.behave(seconds=0.1)
+    controller, terminal = pty.openpty()
+    at_work = desk.start(stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    desk.wait_for_cells(1)
+    os.close(controller)  # whoever writes now is refused
+    at_work.send_signal(signal.SIGHUP)
+    assert at_work.wait(timeout=20) == ExitCode.INTERRUPTED
+    assert desk.start().wait(timeout=60) == ExitCode.GOOD
+
+
+def test_a_study_under_nohup_does_not_mind(desk: Desk) -> None:
+    desk.build.behave(seconds=0.03)
+    at_work = desk.start(preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    desk.wait_for_cells(1)
+    at_work.send_signal(signal.SIGHUP)
+    assert at_work.wait(timeout=60) == ExitCode.GOOD
+
+
+@pytest.mark.parametrize("milliseconds", [10, 30, 60, 100, 200, 400])
+def test_an_interruption_while_python_loads_leaves_no_traceback(milliseconds: int) -> None:
+    start = (SCRIPTS / "study").read_text().splitlines()[-1]
+    command = ["bash", "-c", f"root=$1; shift; {start}", "study", str(SCRIPTS.parent), "list"]
+    loading = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: Path(f"/proc/{loading.pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"python"))
+    time.sleep(milliseconds / 1000)
+    loading.send_signal(signal.SIGINT)
+    _, complaint = loading.communicate(timeout=60)
+    assert complaint == ""
+    assert loading.returncode in (ExitCode.INTERRUPTED, ExitCode.GOOD)
 
 
 def test_a_killed_study_goes_on(desk: Desk) -> None:

@@ -1,4 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-from convbwd_study.cli import app
+from convbwd_study.interrupts import answered_by, leave, unblock
 
-app(prog_name="scripts/study")
+with answered_by(leave):
+    unblock()
+    from convbwd_study.cli import app  # takes a while
+
+    app(prog_name="scripts/study")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from convbwd_study.binary import DEFAULT_BUILD, ROOT, Build
 from convbwd_study.errors import ExitCode, StudyError, UsageError, from_os_error
+from convbwd_study.interrupts import answered_by, interrupt
 from convbwd_study.machine import cpu_facts, cpu_slug, slug
 from convbwd_study.plan import CACHES, LAYOUTS, PASSES, Options, comma_list, make_plan, thread_list
 from convbwd_study.progress import progress_on
@@ -209,7 +209,7 @@ def _run(build: Build, options: Options, folder: Path, timeout: float | None, ag
     for workload in plan.workloads:
         for reason in workload.skipped:
             _err.print(f"{workload.name}: skipped {reason}")
-    with _signals_as_interrupts(), opened(folder, plan) as study:
+    with opened(folder, plan) as study:
         for warning in study.warnings:
             _err.print(warning)
         if study.set_aside:
@@ -219,7 +219,8 @@ def _run(build: Build, options: Options, folder: Path, timeout: float | None, ag
             if remaining:
                 run_study(study, build, progress_on(_err, len(plan.cells) - remaining, len(plan.cells)), timeout)
         except KeyboardInterrupt:
-            _err.print(f"interrupted: {len(study.done)} of {len(plan.cells)} cells are kept; to go on: {again}")
+            with contextlib.suppress(OSError):  # of a terminal that went away
+                _err.print(f"interrupted: {len(study.done)} of {len(plan.cells)} cells are kept; to go on: {again}")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         tally = tally_of(study)
     if remaining:
@@ -251,7 +252,8 @@ def _report(folder: Path, anew: bool = True) -> None:
 @contextlib.contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
-        yield
+        with answered_by(interrupt):
+            yield
     except StudyError as error:
         _complain(error)
     except OSError as error:
@@ -272,18 +274,3 @@ def _complain(error: StudyError) -> NoReturn:
     line = " ".join(str(error).split())
     _err.print(f"scripts/study: {line}")
     raise typer.Exit(error.exit_code)
-
-
-@contextlib.contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """Both ways of being asked to stop lead to the same orderly end."""
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -60,8 +61,9 @@ class _Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rich.update(self._task, description="")
-        self._rich.stop()
+        with contextlib.suppress(OSError):  # of a terminal that went away
+            self._rich.update(self._task, description="")
+            self._rich.stop()
 
     def begin(self, label: str) -> None:
         self._rich.update(self._task, description=label, refresh=True)

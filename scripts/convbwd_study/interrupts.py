@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Being asked to stop, by Ctrl-C, by `kill`, or by a terminal that goes away: three signals, one orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
+from convbwd_study.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Handler = Callable[..., None]
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
+@contextlib.contextmanager
+def answered_by(handler: Handler) -> Iterator[None]:
+    """The three signals call `handler`. Whoever ignores hang-ups (nohup) goes on to do so."""
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else set()
+    before = {number: signal.signal(number, handler) for number in SIGNALS - ignored}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def unblock() -> None:
+    """Lets signals in that scripts/study held back until there is somebody to answer them."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def leave(*_: object) -> NoReturn:
+    """Without a word; for moments in which there is nothing to tidy up."""
+    os._exit(ExitCode.INTERRUPTED)
+
+
+def interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
