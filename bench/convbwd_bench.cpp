@@ -70,7 +70,7 @@ int run(int argc, char** argv) {
   for (const auto& of_cell : entries)
     for (const Entry& entry : of_cell) width = std::max(width, entry.name.size() + sizeof "/manual_time");
   Events events(options.events);
-  Collector collector(*benchmark::CreateDefaultDisplayReporter(), width);
+  Collector collector(*benchmark::CreateDefaultDisplayReporter(), width, options.console);
   std::signal(SIGINT, on_interrupt);
   std::vector<Facts> facts;
   for (std::size_t i = 0; i < cells.size() && !interrupted; ++i)

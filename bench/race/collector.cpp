@@ -22,8 +22,8 @@ bool any_begins_with(const std::vector<Collector::Run>& runs, const char* beginn
 
 }  // namespace
 
-Collector::Collector(benchmark::BenchmarkReporter& display, std::size_t name_width)
-    : display_(display), name_width_(name_width) {}
+Collector::Collector(benchmark::BenchmarkReporter& display, std::size_t name_width, bool live)
+    : display_(display), name_width_(name_width), live_(live) {}
 
 bool Collector::ReportContext(const Context& context) {
   if (heading_shown_) return true;
@@ -37,13 +37,26 @@ void Collector::ReportRuns(const std::vector<Run>& runs) {
   std::vector<Run> numbered = runs;
   for (Run& run : numbered)
     if (run.run_type == Run::RT_Iteration && run.repetitions <= 1) run.repetition_index = round_;
-  display_.ReportRuns(numbered);
+  if (live_) display_.ReportRuns(numbered);
   runs_.insert(runs_.end(), numbered.begin(), numbered.end());
+}
+
+void Collector::finish() {
+  if (!live_ && !runs_.empty()) display_.ReportRuns(runs_);
+  display_.Finalize();
 }
 
 void Collector::close_rounds(std::size_t mark, int rounds) {
   for (auto run = runs_.begin() + static_cast<std::ptrdiff_t>(mark); run != runs_.end(); ++run)
     if (run->repetitions <= 1) run->repetitions = rounds;
+}
+
+std::vector<double> Collector::seconds_of(const std::string& name, std::size_t mark) const {
+  std::vector<double> seconds;
+  for (auto run = runs_.begin() + static_cast<std::ptrdiff_t>(mark); run != runs_.end(); ++run)
+    if (run->run_type == Run::RT_Iteration && error_of(*run).empty() && run->benchmark_name().starts_with(name + "/"))
+      seconds.push_back(run->real_accumulated_time / static_cast<double>(run->iterations));
+  return seconds;
 }
 
 bool Collector::any_wrong() const { return any_begins_with(runs_, "wrong: "); }

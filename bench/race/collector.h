@@ -8,11 +8,12 @@
 
 namespace convbwd::race {
 
-/// Shows runs as they happen and keeps them, so that many short calls of Google Benchmark (one a contender and round)
-/// look like one: a single heading on the terminal and a single document at the end.
+/// Keeps runs, so that many short calls of Google Benchmark (one a contender and round) look like one: a single heading
+/// and a single document at the end. People see runs as they happen; programs that read JSON or CSV get those that
+/// count, all at once, for a CSV's columns are those of its first runs.
 class Collector : public benchmark::BenchmarkReporter {
  public:
-  Collector(benchmark::BenchmarkReporter& display, std::size_t name_width);
+  Collector(benchmark::BenchmarkReporter& display, std::size_t name_width, bool live);
 
   bool ReportContext(const Context& context) override;
   void ReportRuns(const std::vector<Run>& runs) override;
@@ -28,15 +29,19 @@ class Collector : public benchmark::BenchmarkReporter {
   /// Sets the number of rounds on every run since the mark, now that it is known.
   void close_rounds(std::size_t mark, int rounds);
 
+  /// Seconds per execution in each round that the benchmark of this name had since the mark.
+  std::vector<double> seconds_of(const std::string& name, std::size_t mark) const;
+
   bool any_wrong() const;
   bool any_failed() const;
   bool any_timed() const;
   const std::vector<Run>& runs() const { return runs_; }
-  void finish() { display_.Finalize(); }
+  void finish();
 
  private:
   benchmark::BenchmarkReporter& display_;
   std::size_t name_width_;
+  bool live_;
   bool heading_shown_ = false;
   int round_ = 0;
   std::vector<Run> runs_;

@@ -84,6 +84,11 @@ void adapt_benchmark_flags(std::vector<std::string>& flags, Options& options) {
   take("benchmark_out_format", options.out_format);
   take("benchmark_filter", options.filter);
   for (const std::string& flag : flags) check_benchmark_flag(flag);
+  const char* const usual_format = std::getenv("BENCHMARK_FORMAT");
+  std::string format = usual_format ? usual_format : "console";
+  for (const std::string& flag : flags)
+    if (flag.starts_with("--benchmark_format=")) format = flag.substr(flag.find('=') + 1);
+  options.console = format == "console";
   options.list = options.list || given("benchmark_list_tests");
   if (!given("benchmark_min_time") && !std::getenv("BENCHMARK_MIN_TIME")) flags.push_back("--benchmark_min_time=0.005");
   // Rounds are ours; the library's own shuffle repeats one contender back to back.

@@ -34,6 +34,7 @@ struct Options {
   std::string filter = ".";
   std::uint64_t seed = 1;
   bool list = false;
+  bool console = true;  // Google Benchmark shows lines for people, not JSON or CSV
 };
 
 /// Takes our flags out of argv and leaves Google Benchmark's, with our defaults where the user gave none. Prints help

@@ -4,11 +4,14 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <iostream>
 #include <numeric>
 #include <random>
 #include <regex>
+#include <sstream>
 
 #include "race/contest.h"
+#include "race/ranking.h"
 #include "race/schedule.h"
 #include "support/machine.h"
 #include "support/peak.h"
@@ -102,6 +105,23 @@ class Rounds {
   int round_ = 0, sequence_ = 0;
 };
 
+std::string heading(const Cell& cell) {
+  std::ostringstream text;
+  text << name(cell.pass) << ' ' << cell.workload << ':' << cell.layer << ", " << name(cell.layout) << ", "
+       << name(cell.cache) << ", threads:" << cell.threads << ", " << name(cell.cap);
+  return text.str();
+}
+
+std::vector<Standing> standings(const Contest& contest, const std::vector<Entry>& entries, const Collector& collector,
+                                std::size_t mark) {
+  std::vector<Standing> standings;
+  for (const Entry& entry : entries) {
+    const Entrant& entrant = contest.contenders()[entry.index].entrant;
+    standings.push_back({entrant.title, entrant.reason, collector.seconds_of(entry.name, mark)});
+  }
+  return standings;
+}
+
 }  // namespace
 
 std::vector<Entry> entries_of(const Cell& cell, const Options& options) {
@@ -136,6 +156,7 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
   Rounds rounds(contest, entries, options, collector, events, interrupted);
   support::Probe before = support::probe(cell.threads, cell.cap), after;
   contest.set_peak(before.fma_gflops);
+  const std::size_t beginning = collector.mark();
   rounds.report_settled();
   std::string noisy;
   for (int attempt = 0; attempt < 2 && !interrupted; ++attempt) {
@@ -147,9 +168,13 @@ Facts run_cell(const Cell& cell, const std::vector<Entry>& entries, const Option
     after = support::probe(cell.threads, cell.cap);
     noisy = support::disagreement(before, after);
     if (noisy.empty()) noisy = around_rounds.others();
-    if (noisy.empty()) break;
-    if (attempt == 0 && !interrupted) collector.forget_since(mark);
+    if (noisy.empty() || attempt > 0 || interrupted) break;
+    collector.forget_since(mark);
+    if (options.console) std::cout << "once more: " << noisy << "\n";
   }
+  if (options.console)
+    std::cout << ranking(heading(cell), standings(contest, entries, collector, beginning), 2e-9 * cell.problem.macs(),
+                         std::max(before.fma_gflops, after.fma_gflops), noisy);
   const auto add = [&facts](const char* key, std::string value) { facts.emplace_back(key, std::move(value)); };
   add("fma_peak_gflops_before", std::to_string(before.fma_gflops));
   add("fma_peak_gflops_after", std::to_string(after.fma_gflops));
