@@ -2,16 +2,15 @@
 #pragma once
 
 #include "core/buffer.h"
+#include "core/channel_vectors.h"
 #include "core/ranges.h"
-#include "core/simd.h"
-#include "core/tensor.h"
 
 // Layouts of this folder. In all of them the innermost index is a lane: kWidth channels that are neighbours in memory,
 // so that every transform is made of whole vectors. The last block of channels is filled up with zeros.
 namespace convbwd::winograd {
 
-constexpr Dim blocks_of(Dim channels) { return ceil_div(channels, simd::kWidth); }
-constexpr Dim padded(Dim channels) { return blocks_of(channels) * simd::kWidth; }
+using simd::blocks_of;
+using simd::padded;
 
 /// x, dy or dx: image, block of channels, row, column, lane. With kWidth = 8 and C = 20:
 ///

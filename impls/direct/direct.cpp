@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// direct: the definition at the roof of the machine, for every shape. Nothing is lowered, no product is with a zero
+// that a stride put there, and each class of shapes has kernels whose vectors are full:
+//
+//   dense.cpp          lanes are channels; the sums of a tile of outputs stay in registers
+//   across_groups.cpp  lanes are groups: depthwise layers, and groups of a few channels
+//   few_channels.cpp   lanes are pixels or filters: the first layer, whose image has three channels
+//
+// One source for all instruction sets, through core/simd.h.
+#include "core/plain_plan.h"
+#include "core/simd.h"
+#include "direct/plans.h"
+
+namespace convbwd::direct {
+namespace {
+
+// Below a vector's worth of channels in a group, vectors of channels are mostly zeros.
+bool has_small_groups(const Problem& problem) {
+  return problem.G > 1 && problem.C_per_group() <= simd::kWidth / 2 && problem.K_per_group() <= simd::kWidth / 2;
+}
+
+bool has_few_channels(const Problem& problem) { return problem.G == 1 && problem.C <= 4; }
+
+using MakePlan = std::unique_ptr<Plan> (*)(const Problem&, Pass, int threads);
+
+MakePlan make_for(const Problem& problem) {
+  if (has_small_groups(problem)) return across_groups;
+  return has_few_channels(problem) ? few_channels : dense;
+}
+
+std::unique_ptr<Plan> plan(const Problem& problem, Pass pass, const PlanOptions& options) {
+  auto packed = make_for(problem)(problem, pass, options.threads);
+  return options.layout == Layout::native ? std::move(packed) : packing_inside(std::move(packed), pass);
+}
+
+constexpr Implementation rows[] = {{
+    .name = "direct",
+    .idea = "direct, a kernel for each class of shapes, sums in registers, full vectors",
+    .isa = kCompiledIsa,
+    .threaded = true,
+    .error_constant = 1.5,
+    .supports = supports_all,
+    .plan = plan,
+}};
+
+}  // namespace
+}  // namespace convbwd::direct
+
+CONVBWD_EXPORT_ROWS(convbwd::direct::rows);
