@@ -25,9 +25,11 @@ bool has_few_channels(const Problem& problem) { return problem.G == 1 && problem
 using MakePlan = std::unique_ptr<Plan> (*)(const Problem&, Pass, int threads);
 
 MakePlan make_for(const Problem& problem) {
-  if (has_small_groups(problem)) return across_groups;
-  return has_few_channels(problem) ? few_channels : dense;
+  if (has_small_groups(problem)) return nullptr;
+  return has_few_channels(problem) ? nullptr : dense;
 }
+
+Support supports(const Problem& problem, Pass) { return make_for(problem) == dense ? yes() : no("not yet"); }
 
 std::unique_ptr<Plan> plan(const Problem& problem, Pass pass, const PlanOptions& options) {
   auto packed = make_for(problem)(problem, pass, options.threads);
@@ -40,7 +42,7 @@ constexpr Implementation rows[] = {{
     .isa = kCompiledIsa,
     .threaded = true,
     .error_constant = 1.5,
-    .supports = supports_all,
+    .supports = supports,
     .plan = plan,
 }};
 

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// dx[n,c,h,w] = sum over k, r, s of  dy[n,k,p,q] * w[k,c,r,s],  channels c as lanes.
+//
+// A stride makes phases (core/phases.h), each a convolution of stride 1 with a part of the filter; what follows is done
+// for every phase. The nest, from the outside in, and where its data live:
+//
+//   a band of rows of an image     its dy is copied once, with zeros left and right, and stays in L2
+//     a slab of filters              with a few vectors of channels and all taps: its w stays in L1 for the whole band
+//       a row, a tile of positions     its sums stay in registers over the slab (dense_data_tile.h)
+//
+// Taps above and below the image are cut from the sums, so only those to its left and right are multiplied by zeros.
+// Memory: a band of dy a thread. Precision: a dx is a sum of slab sums, of some hundred terms each.
+// The nest is that of Goto and van de Geijn's matrix product (ACM TOMS 34, 2008), without lowering anything to one.
+#include "direct/dense_data.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <string>
+
+#include "core/phases.h"
+#include "direct/dense_data_tile.h"
+
+namespace convbwd::direct {
+namespace {
+
+// Half of an L1 of 32 KB: the other half has room for three rows of dy for the same filters.
+constexpr Dim kSlabBytes = 512 << 10;
+// Fits the smallest L2 in use (256 KB on old Xeons, 512 KB to 2 MB elsewhere) beside a few slabs.
+constexpr Dim kBandBytes = 192 << 10;
+// A slab comes from L2 or L3, so it must serve this many positions.
+constexpr Dim kLeastPositions = 64;
+
+const DataTile* tiles_of(Dim vectors) {
+  return vectors == 3 ? kDataTiles<3>.data() : vectors == 2 ? kDataTiles<2>.data() : kDataTiles<1>.data();
+}
+
+class DenseData final : public Plan {
+ public:
+  DenseData(const Problem& problem, int threads);
+
+  std::size_t workspace_bytes() const override {
+    return static_cast<std::size_t>(threads_ * panel_floats_) * sizeof(float);
+  }
+  std::size_t packed_bytes(Role role) const override;
+  void pack(Role role, View4<const float> plain, std::byte* packed) const override;
+  void unpack(Role, const std::byte* packed, View4<float> plain) const override {
+    image_layout(problem_, Role::dx).unpack(reinterpret_cast<const float*>(packed), plain, threads_);
+  }
+  void execute(const Operands& operands, std::span<std::byte> workspace) const override;
+  std::string resolved() const override;
+
+ private:
+  /// What one thread does at a time: rows of every phase, the outputs they read, some blocks of the group's channels.
+  struct Item {
+    Dim n, group;
+    Range rows, outputs, channel_blocks;
+  };
+  /// The image positions of one phase of rows and one of columns. Their filters begin at `w` in those of a group.
+  struct Lattice {
+    Phase row, column;
+    Dim w;
+    Dim taps() const { return row.taps * column.taps; }
+  };
+  void pack_filters(View4<const float> w, float* packed) const;
+  void copy_band(const Item& item, const float* dy, float* panel) const;
+  void sum_lattice(const Item& item, const Lattice& lattice, const float* panel, const float* w, float* dx) const;
+  void sum_rows(const Item& item, const Lattice& lattice, DataSum sum, Dim vectors_of_c, const float* dy,
+                const float* w, DataTarget target) const;
+
+  /// Floats of w from a block of filters to the next, for `vectors` vectors of channels.
+  static Dim filter_block(Dim taps, Dim vectors) { return taps * kLanes * vectors * kLanes; }
+
+  Problem problem_;
+  int threads_;
+  Dim k_blocks_;    // of one group
+  Parts c_blocks_;  // vectors of channels of one group, as tiles take them
+  std::vector<Lattice> lattices_;
+  Dim w_floats_ = 0;             // of one group
+  Range columns_{0, 0};          // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
+  Dim lowest_ = 0, beyond_ = 0;  // rows i of the phases read rows of dy in [i + lowest, i + beyond)
+  Parts bands_, channel_parts_;
+  Dim panel_plane_ = 0, panel_floats_ = 0;
+};
+
+DenseData::DenseData(const Problem& problem, int threads)
+    : problem_(with_joined_rows(problem)),
+      threads_(threads),
+      k_blocks_(simd::blocks_of(problem.K_per_group())),
+      c_blocks_(parts_of_at_most(kTileVectors, simd::blocks_of(problem.C_per_group()))) {
+  const Problem& at = problem_;
+  const auto row_phases = phases_of(at.H, at.P, at.R, at.stride_h, at.dilation_h, at.pad_top);
+  const auto column_phases = phases_of(at.W, at.Q, at.S, at.stride_w, at.dilation_w, at.pad_left);
+  bool first = true;
+  for (const Phase& row : row_phases)
+    for (const Phase& column : column_phases) {
+      lattices_.push_back({row, column, w_floats_});
+      const Lattice& lattice = lattices_.back();
+      if (lattice.taps() == 0) continue;
+      w_floats_ += filter_block(lattice.taps(), c_blocks_.total) * k_blocks_;
+      const Dim row_beyond = row.lead + 1;
+      lowest_ = first ? row.lowest() : std::min(lowest_, row.lowest());
+      beyond_ = first ? row_beyond : std::max(beyond_, row_beyond);
+      columns_.begin = first ? column.lowest() : std::min(columns_.begin, column.lowest());
+      columns_.end = first ? column.beyond() : std::max(columns_.end, column.beyond());
+      first = false;
+    }
+
+  const Dim rows = ceil_div(at.H, at.stride_h), columns = columns_.size();
+  const Dim row_bytes = columns * k_blocks_ * kLanes * static_cast<Dim>(sizeof(float));
+  const Dim in_cache = kBandBytes / std::max<Dim>(row_bytes, 1) - (beyond_ - lowest_ - 1);
+  bands_ = parts_of_at_most(std::max({in_cache, ceil_div(kLeastPositions, at.W), Dim{1}}), rows);
+
+  // About four items a thread, so that the last ones to finish leave little idle.
+  const Dim items = at.N * at.G * bands_.count;
+  channel_parts_ = {c_blocks_.count, threads_ == 1 ? 1 : std::min(c_blocks_.count, ceil_div(4 * threads_, items))};
+
+  // An odd number of cache lines from one block of filters to the next: as powers of two, all of them would meet in the
+  // same few sets of L1.
+  const Dim panel_rows = std::min(at.P, bands_.largest() + beyond_ - lowest_ - 1);
+  constexpr Dim kLine = 16;
+  panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
+  panel_floats_ = k_blocks_ * panel_plane_;
+}
+
+std::size_t DenseData::packed_bytes(Role role) const {
+  // At least one vector: a filter without a tap that meets the image still has a layout of its own.
+  const Dim floats = role == Role::w ? std::max(problem_.G * w_floats_, kLanes) : image_layout(problem_, role).floats();
+  return static_cast<std::size_t>(floats) * sizeof(float);
+}
+
+void DenseData::pack(Role role, View4<const float> plain, std::byte* packed) const {
+  float* to = reinterpret_cast<float*>(packed);
+  role == Role::w ? pack_filters(plain, to) : image_layout(problem_, role).pack(plain, to, threads_);
+}
+
+// The sub-filters of a group, lattice by lattice. With two vectors of channels in a block:
+//
+//   w[channel block][filter block][t][u][k % kLanes][2 * kLanes c]      t = 0, u = 0:  k0: c0 ... | k1: c0 ... | ...
+void DenseData::pack_filters(View4<const float> w, float* packed) const {
+  const Dim K = problem_.K_per_group(), S = problem_.S, taps = problem_.R * S;
+#pragma omp parallel num_threads(threads_)
+  {
+    std::vector<float> vectors(static_cast<std::size_t>(taps * kLanes));
+#pragma omp for collapse(3) schedule(static)
+    for (Dim group = 0; group < problem_.G; ++group)
+      for (Dim k = 0; k < k_blocks_ * kLanes; ++k)
+        for (Dim c = 0; c < c_blocks_.total; ++c) {
+          if (k < K) pack_taps(w, group * K + k, c, vectors.data());
+          const Dim part = c_blocks_.part_of(c);
+          const Range block = c_blocks_.part(part);
+          for (const auto& [row, column, offset] : lattices_) {
+            const Dim lattice_taps = row.taps * column.taps;
+            float* to = packed + group * w_floats_ + offset + filter_block(lattice_taps, block.begin) * k_blocks_ +
+                        k / kLanes * filter_block(lattice_taps, block.size()) +
+                        (k % kLanes * block.size() + c - block.begin) * kLanes;
+            for (Dim t = 0; t < row.taps; ++t)
+              for (Dim u = 0; u < column.taps; ++u, to += kLanes * block.size() * kLanes) {
+                const Dim tap = (row.first_tap + t * row.tap_step) * S + column.first_tap + u * column.tap_step;
+                simd::store(to, k < K ? simd::load(vectors.data() + tap * kLanes) : simd::zero());
+              }
+          }
+        }
+  }
+}
+
+void DenseData::execute(const Operands& operands, std::span<std::byte> workspace) const {
+  const float* dy = reinterpret_cast<const float*>(operands.packed_at(Role::dy));
+  const float* w = reinterpret_cast<const float*>(operands.packed_at(Role::w));
+  float* dx = reinterpret_cast<float*>(operands.packed_at(Role::dx));
+#pragma omp parallel for collapse(4) schedule(dynamic) num_threads(threads_)
+  for (Dim n = 0; n < problem_.N; ++n)
+    for (Dim group = 0; group < problem_.G; ++group)
+      for (Dim band = 0; band < bands_.count; ++band)
+        for (Dim part = 0; part < channel_parts_.count; ++part) {
+          const Range rows = bands_.part(band);
+          const Range outputs{std::max<Dim>(0, rows.begin + lowest_), std::min(problem_.P, rows.end - 1 + beyond_)};
+          const Item item{n, group, rows, outputs, channel_parts_.part(part)};
+          float* panel = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * panel_floats_;
+          copy_band(item, dy, panel);
+          for (const Lattice& lattice : lattices_)
+            sum_lattice(item, lattice, panel, w + group * w_floats_ + lattice.w, dx);
+        }
+}
+
+//   panel[k / kLanes][p - outputs.begin][q - columns.begin][k % kLanes]      0 ... 0 | q = 0: k0 ... | ... | 0 ... 0
+void DenseData::copy_band(const Item& item, const float* dy, float* panel) const {
+  const Range copied{std::max<Dim>(0, columns_.begin), std::min(problem_.Q, columns_.end)};
+  const ImageLayout layout = image_layout(problem_, Role::dy);
+  for (Dim k = 0; k < k_blocks_; ++k) {
+    float* to = panel + k * panel_plane_;
+    for (Dim p = item.outputs.begin; p < item.outputs.end; ++p, to += columns_.size() * kLanes) {
+      const float* row = dy + layout.offset(item.n, item.group, k) + p * problem_.Q * kLanes;
+      std::fill(to, to + (copied.begin - columns_.begin) * kLanes, 0.0f);
+      std::copy(row + copied.begin * kLanes, row + copied.end * kLanes, to + (copied.begin - columns_.begin) * kLanes);
+      std::fill(to + (copied.end - columns_.begin) * kLanes, to + columns_.size() * kLanes, 0.0f);
+    }
+  }
+}
+
+/// All slabs of a lattice, over one band. Without taps there is one empty slab, which stores zeros.
+void DenseData::sum_lattice(const Item& item, const Lattice& lattice, const float* panel, const float* w,
+                            float* dx) const {
+  const Dim taps = lattice.taps();
+  const ImageLayout layout = image_layout(problem_, Role::dx);
+  const Dim block_bytes = filter_block(taps, c_blocks_.largest()) * static_cast<Dim>(sizeof(float));
+  const Parts slabs = taps ? parts_of_at_most(std::max<Dim>(1, kSlabBytes / block_bytes), k_blocks_) : Parts{0, 1};
+  for (Dim slab = 0; slab < slabs.count; ++slab)
+    for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
+      const Range k = slabs.part(slab), c = c_blocks_.part(block);
+      const DataSum sum{.filters = std::min(k.end * kLanes, problem_.K_per_group()) - k.begin * kLanes,
+                        .rows = lattice.row.taps,
+                        .columns = lattice.column.taps,
+                        .dy_block = panel_plane_,
+                        .dy_row = lattice.row.lag * columns_.size() * kLanes,
+                        .dy_column = lattice.column.lag * kLanes,
+                        .w_block = filter_block(taps, c.size())};
+      const DataTarget target{.dx = dx + layout.offset(item.n, item.group, c.begin),
+                              .position = problem_.stride_w * kLanes,
+                              .vector = layout.plane(),
+                              .first = slab == 0};
+      sum_rows(item, lattice, sum, c.size(), panel + k.begin * panel_plane_,
+               w + filter_block(taps, c.begin) * k_blocks_ + k.begin * sum.w_block, target);
+    }
+}
+
+void DenseData::sum_rows(const Item& item, const Lattice& lattice, DataSum sum, Dim vectors_of_c, const float* dy,
+                         const float* w, DataTarget target) const {
+  const DataTile* tile = tiles_of(vectors_of_c);
+  const Parts tiles = parts_of_at_most(tile_positions(vectors_of_c), lattice.column.count);
+  float* plane = target.dx;
+  for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i) {
+    const Range taps = lattice.row.taps_at(i, problem_.P);
+    sum.rows = taps.size();
+    if (sum.rows == 0 && !target.first) continue;
+    const Dim h = lattice.row.first + i * problem_.stride_h;
+    const Dim p = i + lattice.row.lead - taps.begin * lattice.row.lag;
+    const float* outputs =
+        dy + ((p - item.outputs.begin) * columns_.size() + lattice.column.lead - columns_.begin) * kLanes;
+    const float* filters = w + taps.begin * filter_block(lattice.column.taps, vectors_of_c);
+    float* row = plane + (h * problem_.W + lattice.column.first) * kLanes;
+    for (Dim j = 0; j < tiles.count; ++j) {
+      const Range positions = tiles.part(j);
+      target.dx = row + positions.begin * target.position;
+      tile[positions.size() - 1](sum, outputs + positions.begin * kLanes, filters, target);
+    }
+  }
+}
+
+std::string DenseData::resolved() const {
+  return "lanes are channels, tiles of up to " + std::to_string(c_blocks_.largest()) + " vectors x " +
+         std::to_string(tile_positions(c_blocks_.largest())) + " columns, bands of " +
+         std::to_string(bands_.largest()) + " rows, " + std::to_string(lattices_.size()) + " phases";
+}
+
+}  // namespace
+
+std::unique_ptr<Plan> dense_data(const Problem& problem, int threads) {
+  return std::make_unique<DenseData>(problem, threads);
+}
+
+}  // namespace convbwd::direct

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+
+#include "core/implementation.h"
+
+namespace convbwd::direct {
+
+std::unique_ptr<Plan> dense_data(const Problem& problem, int threads);
+
+}  // namespace convbwd::direct

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/unroll.h"
+#include "direct/dense_layout.h"
+
+namespace convbwd::direct {
+
+// 16 registers: 3 streams x 4 filters = 12 sums + 3 loads of x + 1 broadcast of dy = 16;  7 loads for 12 FMAs
+// 32 registers: 3 streams x 8 filters = 24 sums + 3 loads of x + 1 broadcast of dy = 28; 11 loads for 24 FMAs
+inline constexpr Dim kTileStreams = 3;
+inline constexpr int kTileFilters = simd::kRegisters == 32 && kLanes >= 8 ? 8 : 4;
+static_assert(kTileStreams * kTileFilters + kTileStreams + 1 <= simd::kRegisters, "sums, x and dy stay in registers");
+static_assert(kLanes % kTileFilters == 0, "the filters of a tile lie in one vector of dy");
+
+/// What one tile of dw sums over: the columns of the rows of some images. A stream is what one tap of the filter sees
+/// of one vector of channels of x while the output columns go by. Strides are in floats.
+struct WeightSum {
+  Dim images, rows, columns;
+  Dim x_image, x_row, x_column;
+  Dim dy_image, dy_row;
+  Dim next;                   // from dy of this tile to dy of the tile that follows
+  Dim streams[kTileStreams];  // from x to where each begins
+};
+
+using WeightTile = void (*)(const WeightSum& sum, const float* x, const float* dy, float* dw, bool first);
+
+/// Adds up dw[kTileFilters][kStreams][kLanes channels]. `first`: the tile is stored, otherwise added to what is there.
+template <int kStreams>
+void weight_tile(const WeightSum& sum, const float* x, const float* dy, float* dw, bool first) {
+  using simd::Vec;
+  Vec tile[kTileFilters][kStreams];
+  unroll<kTileFilters>([&](auto k) { unroll<kStreams>([&](auto j) { tile[k][j] = simd::zero(); }); });
+  for (Dim image = 0; image < sum.images; ++image)
+    for (Dim row = 0; row < sum.rows; ++row) {
+      const float* output = dy + image * sum.dy_image + row * sum.dy_row;
+      const float* const end = output + sum.columns * kLanes;
+      for (const float* pixel = x + image * sum.x_image + row * sum.x_row; output != end;
+           output += kLanes, pixel += sum.x_column) {
+        __builtin_prefetch(output + sum.next);
+        Vec c[kStreams];
+        unroll<kStreams>([&](auto j) { c[j] = simd::load(pixel + sum.streams[j]); });
+        unroll<kTileFilters>([&](auto k) {
+          const Vec dy_k = simd::broadcast(output[k]);
+          unroll<kStreams>([&](auto j) { tile[k][j] = simd::fma(dy_k, c[j], tile[k][j]); });
+        });
+      }
+    }
+  unroll<kTileFilters>([&](auto k) {
+    unroll<kStreams>([&](auto j) {
+      float* to = dw + (k * kStreams + j) * kLanes;
+      simd::store(to, first ? tile[k][j] : simd::load(to) + tile[k][j]);
+    });
+  });
+}
+
+}  // namespace convbwd::direct
