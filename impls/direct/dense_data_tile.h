@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/gemm/register_tile.h"
+#include "core/unroll.h"
 #include "direct/dense_layout.h"
 
 namespace convbwd::direct {
@@ -14,6 +15,7 @@ namespace convbwd::direct {
 struct DataSum {
   Dim filters, rows, columns;
   Dim dy_block, dy_row, dy_column;
+  Dim ahead;    // from dy of this tile to dy of the next
   Dim w_block;  // w is [block of filters][row][column][filter][kVectors * kLanes c]; from w_block to the next
 };
 
@@ -43,9 +45,14 @@ template <int vectors, int positions>
 void data_tile(const DataSum& sum, const float* dy, const float* w, const DataTarget& target) {
   gemm::RegisterTile<positions, vectors> tile;
   tile.clear();
+  // dx comes from memory where there are few filters: it is asked for while the sums are made.
+  unroll<positions>([&](auto i) {
+    unroll<vectors>([&](auto v) { __builtin_prefetch(target.dx + i * target.position + v * target.vector, 1); });
+  });
   for (Dim k = 0; k < sum.filters; k += kLanes, w += sum.w_block, dy += sum.dy_block) {
     const Dim filters = std::min(kLanes, sum.filters - k);
     const float* block = w;
+    unroll<positions>([&](auto i) { __builtin_prefetch(dy + sum.ahead + i * kLanes); });
     for (Dim t = 0; t < sum.rows; ++t)
       for (Dim u = 0; u < sum.columns; ++u, block += kLanes * vectors * kLanes) {
         const float* output = dy - t * sum.dy_row - u * sum.dy_column;
