@@ -26,7 +26,7 @@ namespace convbwd::direct {
 namespace {
 
 // Half of an L1 of 32 KB: the other half has room for three rows of dy for the same filters.
-constexpr Dim kSlabBytes = 512 << 10;
+constexpr Dim kSlabBytes = simd::kRegisters == 32 ? 512 << 10 : 20 << 10;
 // Fits the smallest L2 in use (256 KB on old Xeons, 512 KB to 2 MB elsewhere) beside a few slabs.
 constexpr Dim kBandBytes = 192 << 10;
 // A slab comes from L2 or L3, so it must serve this many positions.
@@ -258,7 +258,7 @@ void DenseData::sum_rows(const Item& item, const Lattice& lattice, DataSum sum, 
     for (Dim j = 0; j < tiles.count; ++j) {
       const Range positions = tiles.part(j);
       target.dx = row + positions.begin * target.position;
-      sum.ahead = positions.size() * kLanes;
+      sum.ahead = 2 * positions.size() * kLanes;
       tile[positions.size() - 1](sum, outputs + positions.begin * kLanes, filters, target);
     }
   }

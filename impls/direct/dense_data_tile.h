@@ -52,7 +52,7 @@ void data_tile(const DataSum& sum, const float* dy, const float* w, const DataTa
   for (Dim k = 0; k < sum.filters; k += kLanes, w += sum.w_block, dy += sum.dy_block) {
     const Dim filters = std::min(kLanes, sum.filters - k);
     const float* block = w;
-    unroll<positions>([&](auto i) { __builtin_prefetch(dy + sum.ahead + i * kLanes); });
+    unroll<positions>([&](auto i) { __builtin_prefetch(dy + sum.ahead + i * kLanes, 0, 2); });
     for (Dim t = 0; t < sum.rows; ++t)
       for (Dim u = 0; u < sum.columns; ++u, block += kLanes * vectors * kLanes) {
         const float* output = dy - t * sum.dy_row - u * sum.dy_column;
