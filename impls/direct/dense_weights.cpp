@@ -55,7 +55,12 @@ class DenseWeights final : public Plan {
   Dim tile_offset(Dim group, Dim streams, Dim r, Dim k) const;
   void add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const float* dy, float* dw,
                float* panel) const;
-  void copy_rows(const float* plane, Range h, float* panel) const;
+  /// Pixels of x by vectors of channels, images and rows.
+  struct Pixels {
+    const float* data;
+    Dim vector, image, row;
+  };
+  Pixels pixels_of(const Run& run, Dim group, Range c, Range h, const float* x, float* panel) const;
 
   Problem problem_;
   int threads_;
@@ -93,7 +98,9 @@ DenseWeights::DenseWeights(const Problem& problem, int threads)
 
   const Dim most_rows = row_runs_.largest(), most_images = image_runs_.largest();
   panel_rows_ = std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1);
-  panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
+  const bool margins = columns_.begin < 0 || columns_.end > at.W;
+  if (margins)
+    panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
 }
 
 std::size_t DenseWeights::packed_bytes(Role role) const {
@@ -161,57 +168,69 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
   const Problem& at = problem_;
   const Range stream = streams_.part(streams);
   const Dim first_c = stream.begin / taps_.size();
-  const Dim row_floats = columns_.size() * kLanes, image_floats = panel_rows_ * row_floats;
-  const Dim vector_floats = run.images.size() * image_floats;
   const Range h{std::max<Dim>(0, at.h_of(run.rows.begin, 0)), std::min(at.H, at.h_of(run.rows.end - 1, at.R - 1) + 1)};
-  for (Dim c = first_c; c * taps_.size() < stream.end; ++c)
-    for (Dim image = 0; image < run.images.size(); ++image) {
-      const Dim plane = ((run.images.begin + image) * at.G + group) * c_vectors_ + c;
-      copy_rows(x + plane * at.H * at.W * kLanes, h, panel + (c - first_c) * vector_floats + image * image_floats);
-    }
+  const Pixels pixels = pixels_of(run, group, {first_c, ceil_div(stream.end, taps_.size())}, h, x, panel);
 
-  const Dim dy_row = at.Q * kLanes, dy_plane = at.P * dy_row;
+  const ImageLayout outputs = image_layout(at, Role::dy);
   WeightSum sum{.images = run.images.size(),
                 .rows = 0,
                 .columns = outputs_.size(),
-                .x_image = image_floats,
-                .x_row = at.stride_h * row_floats,
+                .x_image = pixels.image,
+                .x_row = at.stride_h * pixels.row,
                 .x_column = at.stride_w * kLanes,
-                .dy_image = at.G * k_vectors_ * dy_plane,
-                .dy_row = dy_row,
-                .next = 0,
+                .dy_image = outputs.offset(1, 0, 0),
+                .dy_row = at.Q * kLanes,
+                .x_ahead = 0,
+                .dy_ahead = 0,
                 .streams = {}};
   for (Dim j = stream.begin; j < stream.end; ++j)
     sum.streams[j - stream.begin] =
-        (j / taps_.size() - first_c) * vector_floats + j % taps_.size() * at.dilation_w * kLanes;
+        (j / taps_.size() - first_c) * pixels.vector + j % taps_.size() * at.dilation_w * kLanes;
 
   for (Dim r = 0; r < at.R; ++r) {
     const Range inside = outputs_inside(at.H, at.P, at.stride_h, r * at.dilation_h - at.pad_top);
     const Range p{std::max(inside.begin, run.rows.begin), std::min(inside.end, run.rows.end)};
     sum.rows = p.size();
     if (sum.rows == 0 && !run.first) continue;
-    const float* pixels = panel + (at.h_of(p.begin, r) - h.begin) * row_floats;
+    const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) * pixels.row;
     for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
       const Dim k = tile * kTileFilters;
-      const Dim plane = (run.images.begin * at.G + group) * k_vectors_ + k / kLanes;
-      kTiles[static_cast<std::size_t>(stream.size() - 1)](
-          sum, pixels, dy + plane * dy_plane + p.begin * dy_row + outputs_.begin * kLanes + k % kLanes,
-          dw + tile_offset(group, streams, r, k), run.first);
+      // The next vector of filters is asked for by the first tile of this one, what the next streams read by the last.
+      sum.dy_ahead = k % kLanes == 0 ? outputs.plane() : 0;
+      sum.x_ahead = tile + 1 == tiles.end && panel_floats_ == 0 ? stream.size() * pixels.vector : 0;
+      kTiles[static_cast<std::size_t>(stream.size() - 1)](sum, first_pixel,
+                                                          dy + outputs.offset(run.images.begin, group, k / kLanes) +
+                                                              (p.begin * at.Q + outputs_.begin) * kLanes + k % kLanes,
+                                                          dw + tile_offset(group, streams, r, k), run.first);
     }
   }
 }
 
-//   panel[vector of c][image][h - h.begin][w - columns.begin][c % kLanes]      0 ... 0 | w = 0: c0 c1 ... | ... | 0 ...
-//   0
-void DenseWeights::copy_rows(const float* plane, Range h, float* panel) const {
+/// The pixels that a run reads of some vectors of channels; `data` is column columns_.begin of row h.begin.
+///
+///   panel[vector of c][image][h - h.begin][w - columns.begin][c % kLanes]    0 ... 0 | w = 0: c0 c1 ... | ... | 0 ...
+///   0
+DenseWeights::Pixels DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x,
+                                             float* panel) const {
+  const ImageLayout layout = image_layout(problem_, Role::x);
+  const Dim pitch = problem_.W * kLanes, row_floats = columns_.size() * kLanes;
+  if (panel_floats_ == 0)
+    return {x + layout.offset(run.images.begin, group, c.begin) + h.begin * pitch + columns_.begin * kLanes,
+            layout.plane(), layout.offset(1, 0, 0), pitch};
+  const Pixels pixels{panel, run.images.size() * panel_rows_ * row_floats, panel_rows_ * row_floats, row_floats};
   const Range copied{std::max<Dim>(0, columns_.begin), std::min(problem_.W, columns_.end)};
-  for (Dim row = h.begin; row < h.end; ++row, panel += columns_.size() * kLanes) {
-    const float* from = plane + row * problem_.W * kLanes;
-    float* const inside = panel + (copied.begin - columns_.begin) * kLanes;
-    std::fill(panel, inside, 0.0f);
-    std::copy(from + copied.begin * kLanes, from + copied.end * kLanes, inside);
-    std::fill(inside + copied.size() * kLanes, panel + columns_.size() * kLanes, 0.0f);
-  }
+  for (Dim vector = c.begin; vector < c.end; ++vector)
+    for (Dim image = 0; image < run.images.size(); ++image) {
+      const float* from = x + layout.offset(run.images.begin + image, group, vector) + h.begin * pitch;
+      float* to = panel + (vector - c.begin) * pixels.vector + image * pixels.image;
+      for (Dim row = h.begin; row < h.end; ++row, from += pitch, to += row_floats) {
+        float* const inside = to + (copied.begin - columns_.begin) * kLanes;
+        std::fill(to, inside, 0.0f);
+        std::copy(from + copied.begin * kLanes, from + copied.end * kLanes, inside);
+        std::fill(inside + copied.size() * kLanes, to + row_floats, 0.0f);
+      }
+    }
+  return pixels;
 }
 
 std::string DenseWeights::resolved() const {

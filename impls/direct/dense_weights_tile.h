@@ -19,7 +19,7 @@ struct WeightSum {
   Dim images, rows, columns;
   Dim x_image, x_row, x_column;
   Dim dy_image, dy_row;
-  Dim next;                   // from dy of this tile to dy of the tile that follows
+  Dim x_ahead, dy_ahead;      // from what is read to what will be soon; 0: nothing to ask for
   Dim streams[kTileStreams];  // from x to where each begins
 };
 
@@ -37,9 +37,12 @@ void weight_tile(const WeightSum& sum, const float* x, const float* dy, float* d
       const float* const end = output + sum.columns * kLanes;
       for (const float* pixel = x + image * sum.x_image + row * sum.x_row; output != end;
            output += kLanes, pixel += sum.x_column) {
-        __builtin_prefetch(output + sum.next);
+        __builtin_prefetch(output + sum.dy_ahead);
         Vec c[kStreams];
-        unroll<kStreams>([&](auto j) { c[j] = simd::load(pixel + sum.streams[j]); });
+        unroll<kStreams>([&](auto j) {
+          c[j] = simd::load(pixel + sum.streams[j]);
+          __builtin_prefetch(pixel + sum.streams[j] + sum.x_ahead);
+        });
         unroll<kTileFilters>([&](auto k) {
           const Vec dy_k = simd::broadcast(output[k]);
           unroll<kStreams>([&](auto j) { tile[k][j] = simd::fma(dy_k, c[j], tile[k][j]); });
