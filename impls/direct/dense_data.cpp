@@ -28,7 +28,7 @@ namespace {
 // Half of an L1 of 32 KB: the other half has room for three rows of dy for the same filters.
 constexpr Dim kSlabBytes = simd::kRegisters == 32 ? 512 << 10 : 20 << 10;
 // Fits the smallest L2 in use (256 KB on old Xeons, 512 KB to 2 MB elsewhere) beside a few slabs.
-constexpr Dim kBandBytes = 192 << 10;
+constexpr Dim kBandBytes = simd::kRegisters == 32 ? 192 << 10 : 192 << 10;
 // A slab comes from L2 or L3, so it must serve this many positions.
 constexpr Dim kLeastPositions = 64;
 
@@ -52,9 +52,11 @@ class DenseData final : public Plan {
   std::string resolved() const override;
 
  private:
-  /// What one thread does at a time: rows of every phase, the outputs they read, some blocks of the group's channels.
+  /// What one thread does at a time: rows of every phase of some images, the outputs they read, some blocks of the
+  /// group's channels.
   struct Item {
-    Dim n, group;
+    Range images;
+    Dim group;
     Range rows, outputs, channel_blocks;
   };
   /// The image positions of one phase of rows and one of columns. Their filters begin at `w` in those of a group.
@@ -64,16 +66,16 @@ class DenseData final : public Plan {
     Dim taps() const { return row.taps * column.taps; }
   };
   void pack_filters(View4<const float> w, float* packed) const;
-  /// The outputs an item reads, by blocks of filters, rows and columns; `data` is column columns_.begin of row
+  /// The outputs an item reads, by images, blocks of filters and rows; `data` is column columns_.begin of row
   /// outputs.begin.
   struct Band {
     const float* data;
-    Dim block, row;
+    Dim image, block, row;
   };
   Band band_of(const Item& item, const float* dy, float* panel) const;
   void sum_lattice(const Item& item, const Lattice& lattice, const Band& band, const float* w, float* dx) const;
-  void sum_rows(const Item& item, const Lattice& lattice, DataSum sum, Dim vectors_of_c, const float* dy,
-                const float* w, DataTarget target) const;
+  void sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range k, Range c,
+               const float* w, float* dx) const;
 
   /// Floats of w from a block of filters to the next, for `vectors` vectors of channels.
   static Dim filter_block(Dim taps, Dim vectors) { return taps * kLanes * vectors * kLanes; }
@@ -86,7 +88,7 @@ class DenseData final : public Plan {
   Dim w_floats_ = 0;             // of one group
   Range columns_{0, 0};          // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
   Dim lowest_ = 0, beyond_ = 0;  // rows i of the phases read rows of dy in [i + lowest, i + beyond)
-  Parts bands_, channel_parts_;
+  Parts bands_, images_, channel_parts_;
   Dim panel_plane_ = 0, panel_floats_ = 0;
 };
 
@@ -118,8 +120,12 @@ DenseData::DenseData(const Problem& problem, int threads)
   const Dim in_cache = kBandBytes / std::max<Dim>(row_bytes, 1) - (beyond_ - lowest_ - 1);
   bands_ = parts_of_at_most(std::max({in_cache, ceil_div(kLeastPositions, at.W), Dim{1}}), rows);
 
+  // Small images together, so that a slab of w is fetched less often.
+  const Dim image_bytes = row_bytes * at.P;
+  images_ = parts_of_at_most(std::clamp<Dim>(kBandBytes / std::max<Dim>(1, image_bytes), 1, at.N), at.N);
+
   // About four items a thread, so that the last ones to finish leave little idle.
-  const Dim items = at.N * at.G * bands_.count;
+  const Dim items = images_.count * at.G * bands_.count;
   channel_parts_ = {c_blocks_.count, threads_ == 1 ? 1 : std::min(c_blocks_.count, ceil_div(4 * threads_, items))};
 
   // An odd number of cache lines from one block of filters to the next: as powers of two, all of them would meet in the
@@ -128,7 +134,7 @@ DenseData::DenseData(const Problem& problem, int threads)
   constexpr Dim kLine = 16;
   panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
   const bool margins = columns_.begin < 0 || columns_.end > at.Q;
-  panel_floats_ = margins ? k_blocks_ * panel_plane_ : 0;
+  panel_floats_ = margins ? images_.largest() * k_blocks_ * panel_plane_ : 0;
 }
 
 std::size_t DenseData::packed_bytes(Role role) const {
@@ -177,13 +183,13 @@ void DenseData::execute(const Operands& operands, std::span<std::byte> workspace
   const float* w = reinterpret_cast<const float*>(operands.packed_at(Role::w));
   float* dx = reinterpret_cast<float*>(operands.packed_at(Role::dx));
 #pragma omp parallel for collapse(4) schedule(dynamic) num_threads(threads_)
-  for (Dim n = 0; n < problem_.N; ++n)
+  for (Dim images = 0; images < images_.count; ++images)
     for (Dim group = 0; group < problem_.G; ++group)
       for (Dim band = 0; band < bands_.count; ++band)
         for (Dim part = 0; part < channel_parts_.count; ++part) {
           const Range rows = bands_.part(band);
           const Range outputs{std::max<Dim>(0, rows.begin + lowest_), std::min(problem_.P, rows.end - 1 + beyond_)};
-          const Item item{n, group, rows, outputs, channel_parts_.part(part)};
+          const Item item{images_.part(images), group, rows, outputs, channel_parts_.part(part)};
           float* panel = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * panel_floats_;
           const Band rows_of_dy = band_of(item, dy, panel);
           for (const Lattice& lattice : lattices_)
@@ -191,76 +197,79 @@ void DenseData::execute(const Operands& operands, std::span<std::byte> workspace
         }
 }
 
-//   panel[k / kLanes][p - outputs.begin][q - columns.begin][k % kLanes]      0 ... 0 | q = 0: k0 ... | ... | 0 ... 0
+//   panel[image][k / kLanes][p - outputs.begin][q - columns.begin][k % kLanes]      0 ... 0 | q = 0: k0 ... | ... | 0
+//   ... 0
 //
 // Without margins dy is read where it is: a copy of 25 MB took a quarter of the time of a 1x1 layer of 256 filters.
 DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* panel) const {
   const ImageLayout layout = image_layout(problem_, Role::dy);
   const Range inside{std::max<Dim>(0, columns_.begin), std::min(problem_.Q, columns_.end)};
-  const float* rows = dy + layout.offset(item.n, item.group, 0) + item.outputs.begin * problem_.Q * kLanes;
-  if (panel_floats_ == 0) return {rows + columns_.begin * kLanes, layout.plane(), problem_.Q * kLanes};
-  for (Dim k = 0; k < k_blocks_; ++k) {
-    float* to = panel + k * panel_plane_;
-    const float* row = rows + k * layout.plane();
-    for (Dim p = item.outputs.begin; p < item.outputs.end;
-         ++p, row += problem_.Q * kLanes, to += columns_.size() * kLanes) {
-      std::fill(to, to + (inside.begin - columns_.begin) * kLanes, 0.0f);
-      std::copy(row + inside.begin * kLanes, row + inside.end * kLanes, to + (inside.begin - columns_.begin) * kLanes);
-      std::fill(to + (inside.end - columns_.begin) * kLanes, to + columns_.size() * kLanes, 0.0f);
+  const float* rows = dy + layout.offset(item.images.begin, item.group, 0) + item.outputs.begin * problem_.Q * kLanes;
+  const Dim image = layout.offset(1, 0, 0), pitch = problem_.Q * kLanes, row_floats = columns_.size() * kLanes;
+  if (panel_floats_ == 0) return {rows + columns_.begin * kLanes, image, layout.plane(), pitch};
+  for (Dim n = 0; n < item.images.size(); ++n)
+    for (Dim k = 0; k < k_blocks_; ++k) {
+      float* to = panel + (n * k_blocks_ + k) * panel_plane_;
+      const float* from = rows + n * image + k * layout.plane();
+      for (Dim p = item.outputs.begin; p < item.outputs.end; ++p, from += pitch, to += row_floats) {
+        float* const copy = to + (inside.begin - columns_.begin) * kLanes;
+        std::fill(to, copy, 0.0f);
+        std::copy(from + inside.begin * kLanes, from + inside.end * kLanes, copy);
+        std::fill(copy + inside.size() * kLanes, to + row_floats, 0.0f);
+      }
     }
-  }
-  return {panel, panel_plane_, columns_.size() * kLanes};
+  return {panel, k_blocks_ * panel_plane_, panel_plane_, row_floats};
 }
 
 /// All slabs of a lattice, over one band. Without taps there is one empty slab, which stores zeros.
 void DenseData::sum_lattice(const Item& item, const Lattice& lattice, const Band& band, const float* w,
                             float* dx) const {
   const Dim taps = lattice.taps();
-  const ImageLayout layout = image_layout(problem_, Role::dx);
   const Dim block_bytes = filter_block(taps, c_blocks_.largest()) * static_cast<Dim>(sizeof(float));
   const Parts slabs = taps ? parts_of_at_most(std::max<Dim>(1, kSlabBytes / block_bytes), k_blocks_) : Parts{0, 1};
   for (Dim slab = 0; slab < slabs.count; ++slab)
     for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
       const Range k = slabs.part(slab), c = c_blocks_.part(block);
-      const DataSum sum{.filters = std::min(k.end * kLanes, problem_.K_per_group()) - k.begin * kLanes,
-                        .rows = lattice.row.taps,
-                        .columns = lattice.column.taps,
-                        .dy_block = band.block,
-                        .dy_row = band.row,
-                        .dy_column = lattice.column.lag * kLanes,
-                        .ahead = 0,
-                        .w_block = filter_block(taps, c.size())};
-      const DataTarget target{.dx = dx + layout.offset(item.n, item.group, c.begin),
-                              .position = problem_.stride_w * kLanes,
-                              .vector = layout.plane(),
-                              .first = slab == 0};
-      sum_rows(item, lattice, sum, c.size(), band.data + k.begin * band.block,
-               w + filter_block(taps, c.begin) * k_blocks_ + k.begin * sum.w_block, target);
+      const float* filters = w + filter_block(taps, c.begin) * k_blocks_ + k.begin * filter_block(taps, c.size());
+      for (Dim n = 0; n < item.images.size(); ++n)
+        for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i)
+          sum_row(item, n, i, lattice, band, k, c, filters, dx);
     }
 }
 
-void DenseData::sum_rows(const Item& item, const Lattice& lattice, DataSum sum, Dim vectors_of_c, const float* dy,
-                         const float* w, DataTarget target) const {
-  const DataTile* tile = tiles_of(vectors_of_c);
-  const Parts tiles = parts_of_at_most(tile_positions(vectors_of_c), lattice.column.count);
-  float* plane = target.dx;
-  const Dim row_floats = sum.dy_row;
-  sum.dy_row *= lattice.row.lag;
-  for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i) {
-    const Range taps = lattice.row.taps_at(i, problem_.P);
-    sum.rows = taps.size();
-    if (sum.rows == 0 && !target.first) continue;
-    const Dim h = lattice.row.first + i * problem_.stride_h;
-    const Dim p = i + lattice.row.lead - taps.begin * lattice.row.lag;
-    const float* outputs = dy + (p - item.outputs.begin) * row_floats + (lattice.column.lead - columns_.begin) * kLanes;
-    const float* filters = w + taps.begin * filter_block(lattice.column.taps, vectors_of_c);
-    float* row = plane + (h * problem_.W + lattice.column.first) * kLanes;
-    for (Dim j = 0; j < tiles.count; ++j) {
-      const Range positions = tiles.part(j);
-      target.dx = row + positions.begin * target.position;
-      sum.ahead = 2 * positions.size() * kLanes;
-      tile[positions.size() - 1](sum, outputs + positions.begin * kLanes, filters, target);
-    }
+/// Row i of a lattice in image n of the item: filters in the blocks k, channels in the vectors c.
+void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range k, Range c,
+                        const float* w, float* dx) const {
+  const Range taps = lattice.row.taps_at(i, problem_.P);
+  const bool first = k.begin == 0;
+  if (taps.size() == 0 && !first) return;
+  const ImageLayout layout = image_layout(problem_, Role::dx);
+  DataSum sum{.filters = std::min(k.end * kLanes, problem_.K_per_group()) - k.begin * kLanes,
+              .rows = taps.size(),
+              .columns = lattice.column.taps,
+              .dy_block = band.block,
+              .dy_row = lattice.row.lag * band.row,
+              .dy_column = lattice.column.lag * kLanes,
+              .q = 0,
+              .lag = lattice.column.lag,
+              .Q = problem_.Q,
+              .ahead = 0,
+              .w_block = filter_block(lattice.taps(), c.size())};
+  const Dim p = i + lattice.row.lead - taps.begin * lattice.row.lag;
+  const float* outputs = band.data + n * band.image + k.begin * band.block + (p - item.outputs.begin) * band.row +
+                         (lattice.column.lead - columns_.begin) * kLanes;
+  const float* filters = w + taps.begin * filter_block(lattice.column.taps, c.size());
+  const Dim h = lattice.row.first + i * problem_.stride_h;
+  float* row =
+      dx + layout.offset(item.images.begin + n, item.group, c.begin) + (h * problem_.W + lattice.column.first) * kLanes;
+  DataTarget target{.dx = row, .position = problem_.stride_w * kLanes, .vector = layout.plane(), .first = first};
+  const Parts tiles = parts_of_at_most(tile_positions(c.size()), lattice.column.count);
+  for (Dim j = 0; j < tiles.count; ++j) {
+    const Range positions = tiles.part(j);
+    target.dx = row + positions.begin * target.position;
+    sum.q = lattice.column.lead + positions.begin;
+    sum.ahead = 2 * positions.size() * kLanes;
+    tiles_of(c.size())[positions.size() - 1](sum, outputs + positions.begin * kLanes, filters, target);
   }
 }
 

@@ -15,8 +15,9 @@ namespace convbwd::direct {
 struct DataSum {
   Dim filters, rows, columns;
   Dim dy_block, dy_row, dy_column;
-  Dim ahead;    // from dy of this tile to dy of the next
-  Dim w_block;  // w is [block of filters][row][column][filter][kVectors * kLanes c]; from w_block to the next
+  Dim q, lag, Q;  // the first position reads column q - u * lag of Q through tap u
+  Dim ahead;      // from dy of this tile to dy of the next
+  Dim w_block;    // w is [block of filters][row][column][filter][kVectors * kLanes c]; from w_block to the next
 };
 
 /// Where a tile goes: strides from a position, and from a vector of channels, to the next. `first`: the tile is
@@ -40,7 +41,17 @@ constexpr Dim tile_positions(Dim vectors) {
 static_assert(tile_positions(3) * 3 + 3 + 1 <= simd::kRegisters, "sums, w and dy stay in registers");
 static_assert(tile_positions(2) * 2 + 2 + 1 <= simd::kRegisters, "sums, w and dy stay in registers");
 
-/// Adds up `positions` neighbouring positions of a phase, vectors * kLanes channels each.
+/// Adds the filters of one block through one tap to the positions [begin, end) of a tile.
+template <int begin, int end, class Tile>
+[[gnu::always_inline]] inline void add_tap(Tile& tile, Dim filters, const float* dy, const float* w, Dim vectors) {
+#pragma GCC unroll 4
+  for (Dim lane = 0; lane < filters; ++lane, w += vectors * kLanes)
+    tile.template add_product<begin, end>(dy + lane, kLanes, w, kLanes);
+}
+
+/// Adds up `positions` neighbouring positions of a phase, vectors * kLanes channels each. Where the first or the last
+/// of them reads a margin through some tap, it is left out of that tap: on an image 7 wide a tenth of all products of a
+/// 3-wide filter are with zeros.
 template <int vectors, int positions>
 void data_tile(const DataSum& sum, const float* dy, const float* w, const DataTarget& target) {
   gemm::RegisterTile<positions, vectors> tile;
@@ -51,15 +62,18 @@ void data_tile(const DataSum& sum, const float* dy, const float* w, const DataTa
   });
   for (Dim k = 0; k < sum.filters; k += kLanes, w += sum.w_block, dy += sum.dy_block) {
     const Dim filters = std::min(kLanes, sum.filters - k);
-    const float* block = w;
+    const float* filter = w;
     unroll<positions>([&](auto i) { __builtin_prefetch(dy + sum.ahead + i * kLanes, 0, 2); });
     for (Dim t = 0; t < sum.rows; ++t)
-      for (Dim u = 0; u < sum.columns; ++u, block += kLanes * vectors * kLanes) {
+      for (Dim u = 0; u < sum.columns; ++u, filter += kLanes * vectors * kLanes) {
         const float* output = dy - t * sum.dy_row - u * sum.dy_column;
-        const float* filter = block;
-#pragma GCC unroll 4
-        for (Dim lane = 0; lane < filters; ++lane, filter += vectors * kLanes)
-          tile.add_product(output + lane, kLanes, filter, kLanes);
+        const Dim q = sum.q - u * sum.lag;
+        if (q == -1)
+          add_tap<1, positions>(tile, filters, output, filter, vectors);
+        else if (q + positions == sum.Q + 1)
+          add_tap<0, positions - 1>(tile, filters, output, filter, vectors);
+        else
+          add_tap<0, positions>(tile, filters, output, filter, vectors);
       }
   }
   tile.store(target.dx, target.position, target.vector, !target.first);

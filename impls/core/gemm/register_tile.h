@@ -19,13 +19,14 @@ struct RegisterTile {
       for (int v = 0; v < vectors; ++v) sum[i][v] = simd::zero();
   }
 
-  /// sum[i][v] += a[i * a_row] * b[v * b_vector ... + simd::kWidth)
+  /// sum[i][v] += a[i * a_row] * b[v * b_vector ... + simd::kWidth)  for begin <= i < end
+  template <int begin = 0, int end = rows>
   [[gnu::always_inline]] void add_product(const float* a, Dim a_row, const float* b, Dim b_vector) {
     simd::Vec right[vectors];
 #pragma GCC unroll 16
     for (int v = 0; v < vectors; ++v) right[v] = simd::load(b + v * b_vector);
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
+    for (int i = begin; i < end; ++i) {
       const simd::Vec left = simd::broadcast(a[i * a_row]);
 #pragma GCC unroll 16
       for (int v = 0; v < vectors; ++v) sum[i][v] = simd::fma(left, right[v], sum[i][v]);
