@@ -180,12 +180,29 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
                 .x_column = at.stride_w * kLanes,
                 .dy_image = outputs.offset(1, 0, 0),
                 .dy_row = at.Q * kLanes,
+                .skip_first = false,
+                .skip_last = false,
                 .x_ahead = 0,
                 .dy_ahead = 0,
                 .streams = {}};
   for (Dim j = stream.begin; j < stream.end; ++j)
     sum.streams[j - stream.begin] =
         (j / taps_.size() - first_c) * pixels.vector + j % taps_.size() * at.dilation_w * kLanes;
+
+  const auto reads_margin = [&](Dim j, Dim q) {
+    const Dim column = at.w_of(q, taps_.begin + j % taps_.size());
+    return column < 0 || column >= at.W;
+  };
+  if (outputs_.size() > 1) {
+    // Only where all streams but that one read pixels; a column that others leave out too is summed with its zeros.
+    Dim outside_first = 0, outside_last = 0;
+    for (Dim j = stream.begin; j < stream.end; ++j) {
+      outside_first += reads_margin(j, outputs_.begin);
+      outside_last += reads_margin(j, outputs_.end - 1);
+    }
+    sum.skip_first = outside_first == 1 && reads_margin(stream.begin, outputs_.begin);
+    sum.skip_last = outside_last == 1 && reads_margin(stream.end - 1, outputs_.end - 1);
+  }
 
   for (Dim r = 0; r < at.R; ++r) {
     const Range inside = outputs_inside(at.H, at.P, at.stride_h, r * at.dilation_h - at.pad_top);

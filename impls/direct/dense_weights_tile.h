@@ -19,8 +19,9 @@ struct WeightSum {
   Dim images, rows, columns;
   Dim x_image, x_row, x_column;
   Dim dy_image, dy_row;
-  Dim x_ahead, dy_ahead;      // from what is read to what will be soon; 0: nothing to ask for
-  Dim streams[kTileStreams];  // from x to where each begins
+  bool skip_first, skip_last;  // the first stream reads a margin in the first column, the last one in the last column
+  Dim x_ahead, dy_ahead;       // from what is read to what will be soon; 0: nothing to ask for
+  Dim streams[kTileStreams];   // from x to where each begins
 };
 
 using WeightTile = void (*)(const WeightSum& sum, const float* x, const float* dy, float* dw, bool first);
@@ -31,23 +32,35 @@ void weight_tile(const WeightSum& sum, const float* x, const float* dy, float* d
   using simd::Vec;
   Vec tile[kTileFilters][kStreams];
   unroll<kTileFilters>([&](auto k) { unroll<kStreams>([&](auto j) { tile[k][j] = simd::zero(); }); });
+  // The products of one output column, without those of `skip_first` streams at the front and `skip_last` at the end.
+  const auto add_column = [&]<int skip_first, int skip_last>(const float* output, const float* pixel)
+      __attribute__((always_inline)) {
+    constexpr int streams = kStreams - skip_first - skip_last;
+    Vec c[kStreams];
+    unroll<streams>([&](auto j) {
+      c[j + skip_first] = simd::load(pixel + sum.streams[j + skip_first]);
+      __builtin_prefetch(pixel + sum.streams[j + skip_first] + sum.x_ahead);
+    });
+    unroll<kTileFilters>([&](auto k) {
+      const Vec dy_k = simd::broadcast(output[k]);
+      unroll<streams>(
+          [&](auto j) { tile[k][j + skip_first] = simd::fma(dy_k, c[j + skip_first], tile[k][j + skip_first]); });
+    });
+  };
   for (Dim image = 0; image < sum.images; ++image)
     for (Dim row = 0; row < sum.rows; ++row) {
       const float* output = dy + image * sum.dy_image + row * sum.dy_row;
-      const float* const end = output + sum.columns * kLanes;
-      for (const float* pixel = x + image * sum.x_image + row * sum.x_row; output != end;
-           output += kLanes, pixel += sum.x_column) {
-        __builtin_prefetch(output + sum.dy_ahead);
-        Vec c[kStreams];
-        unroll<kStreams>([&](auto j) {
-          c[j] = simd::load(pixel + sum.streams[j]);
-          __builtin_prefetch(pixel + sum.streams[j] + sum.x_ahead);
-        });
-        unroll<kTileFilters>([&](auto k) {
-          const Vec dy_k = simd::broadcast(output[k]);
-          unroll<kStreams>([&](auto j) { tile[k][j] = simd::fma(dy_k, c[j], tile[k][j]); });
-        });
+      const float* pixel = x + image * sum.x_image + row * sum.x_row;
+      Dim columns = sum.columns - sum.skip_last;
+      if (sum.skip_first) {
+        add_column.template operator()<1, 0>(output, pixel);
+        output += kLanes, pixel += sum.x_column, --columns;
       }
+      for (; columns > 0; --columns, output += kLanes, pixel += sum.x_column) {
+        __builtin_prefetch(output + sum.dy_ahead);
+        add_column.template operator()<0, 0>(output, pixel);
+      }
+      if (sum.skip_last) add_column.template operator()<0, 1>(output, pixel);
     }
   unroll<kTileFilters>([&](auto k) {
     unroll<kStreams>([&](auto j) {
