@@ -117,4 +117,15 @@ inline float sum(Vec a) {
 
 #endif
 
+/// The same vector, in a register. What is loaded once and used by several FMAs needs this: gcc 12 would rather give
+/// each of them a memory operand, which loads it again.
+inline Vec held(Vec a) {
+#if defined(__x86_64__)
+  asm("" : "+v"(a.v));
+#else
+  asm("" : "+w"(a.v));
+#endif
+  return a;
+}
+
 }  // namespace convbwd::simd

@@ -22,17 +22,10 @@ bool has_small_groups(const Problem& problem) {
 
 bool has_few_channels(const Problem& problem) { return problem.G == 1 && problem.C <= 4; }
 
-using MakePlan = std::unique_ptr<Plan> (*)(const Problem&, Pass, int threads);
-
-MakePlan make_for(const Problem& problem) {
-  if (has_small_groups(problem)) return nullptr;
-  return has_few_channels(problem) ? nullptr : dense;
-}
-
-Support supports(const Problem& problem, Pass) { return make_for(problem) == dense ? yes() : no("not yet"); }
-
 std::unique_ptr<Plan> plan(const Problem& problem, Pass pass, const PlanOptions& options) {
-  auto packed = make_for(problem)(problem, pass, options.threads);
+  auto packed = has_small_groups(problem)   ? across_groups(problem, pass, options.threads)
+                : has_few_channels(problem) ? few_channels(problem, pass, options)
+                                            : dense(problem, pass, options.threads);
   return options.layout == Layout::native ? std::move(packed) : packing_inside(std::move(packed), pass);
 }
 
@@ -42,7 +35,7 @@ constexpr Implementation rows[] = {{
     .isa = kCompiledIsa,
     .threaded = true,
     .error_constant = 1.5,
-    .supports = supports,
+    .supports = supports_all,
     .plan = plan,
 }};
 

@@ -15,7 +15,8 @@ std::unique_ptr<Plan> dense(const Problem& problem, Pass pass, int threads);
 /// Groups of few channels (depthwise among them): a lane a group.
 std::unique_ptr<Plan> across_groups(const Problem& problem, Pass pass, int threads);
 
-/// Images of few channels (the first layer of a network): pixels (data) or filters (weights) as lanes.
-std::unique_ptr<Plan> few_channels(const Problem& problem, Pass pass, int threads);
+/// Images of few channels (the first layer of a network): pixels (data) or filters (weights) as lanes. Knows the plain
+/// layouts itself.
+std::unique_ptr<Plan> few_channels(const Problem& problem, Pass pass, const PlanOptions& options);
 
 }  // namespace convbwd::direct

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <utility>
+
+#include "core/simd.h"
+#include "core/unroll.h"
+
+namespace convbwd::direct {
+
+inline constexpr int kPositions = 7;
+inline constexpr int kMostDataTaps = 7;
+
+/// Strides of one walk along the columns, in floats.
+struct DataWalk {
+  Dim dx_row, dx_position, dy_output, w_tap;
+  bool first;  // sums are stored, otherwise added to what is there
+};
+
+/// A row of the filter and the row of dy it brings, for one channel of dy: where they are, seen from the row's first.
+struct RowTap {
+  Dim dy, w;
+};
+
+/// A row of dx: its first tap, and how many there are.
+struct DataRow {
+  Dim taps;
+  Dim dy, w;
+};
+
+/// Positions of a walk, a block or (whole) some blocks of them.
+struct DataStrip {
+  Dim begin, count;
+  // Of the window, i.e. of the outputs that the block takes from the last tap of its first position to the first tap of
+  // its last one, those that exist.
+  Dim window_begin, window_count;
+};
+
+struct DataRows {
+  const DataRow* begin;
+  const DataRow* end;
+  const RowTap* taps;
+};
+
+using DataKernel = void (*)(const DataWalk& walk, const DataStrip& strip, const DataRows& rows, const float* dy,
+                            const float* w, float* dx);
+
+template <int kTaps, bool kWhole, bool kDense>
+[[gnu::flatten]] void data_strip(const DataWalk& walk, const DataStrip& strip, const DataRows& rows, const float* dy,
+                                 const float* w, float* dx) {
+  using namespace simd;
+  constexpr int kWindow = kPositions + kTaps - 1;
+  const Dim dx_position = kDense ? kWidth : walk.dx_position, dy_output = kDense ? kWidth : walk.dy_output;
+  const Dim w_tap = kDense ? kWidth : walk.w_tap;
+  const bool first = walk.first, full = kWhole || strip.count == kPositions;
+  const Dim count = strip.count, window_begin = strip.window_begin, window_count = strip.window_count;
+  for (const DataRow* row = rows.begin; row != rows.end; ++row, dx += walk.dx_row) {
+    const float* outputs = dy + row->dy;
+    const float* filters = w + row->w;
+    const RowTap* const end = rows.taps + row->taps;
+    for (Dim i = 0; i < (kWhole ? count : 1); i += kPositions, outputs += kPositions * dy_output) {
+      float* to = dx + i * dx_position;
+      Vec sums[kPositions];
+      if (first)
+        unroll<kPositions>([&](auto j) { sums[j] = zero(); });
+      else
+        unroll<kPositions>([&](auto j) { sums[j] = full || j < count ? load(to + j * dx_position) : zero(); });
+      for (const RowTap* tap = rows.taps; tap != end; ++tap) {
+        const float* output = outputs + tap->dy;
+        const float* filter = filters + tap->w;
+        Vec taps[kTaps];
+        unroll<kTaps>([&](auto t) { taps[t] = load(filter + t * w_tap); });
+        unroll<kWindow>([&](auto m) {
+          if (kWhole || static_cast<std::size_t>(m - window_begin) < static_cast<std::size_t>(window_count)) {
+            const Vec value = load(kDense ? output + m * kWidth : output);
+            unroll<kTaps>([&](auto t) {
+              constexpr int j = m + t - (kTaps - 1);
+              if constexpr (j >= 0 && j < kPositions) sums[j] = fma(value, taps[t], sums[j]);
+            });
+          }
+          if (!kDense) output += dy_output;
+        });
+      }
+      if (full)
+        unroll<kPositions>([&](auto j) { store(to + j * dx_position, sums[j]); });
+      else
+        unroll<kPositions>([&](auto j) {
+          if (j < count) store(to + j * dx_position, sums[j]);
+        });
+    }
+  }
+}
+
+}  // namespace convbwd::direct
