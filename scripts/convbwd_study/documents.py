@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, NoReturn
 
 from convbwd_study.errors import BadDocument, from_os_error
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 32 * 2**20
 MAX_ITEMS = 50_000  # of one list
 MAX_TEXT = 4_000  # characters of one string
+MAX_SHOWN = 60  # characters of a value or name in a complaint
+
+_FILE_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,239}")
 
 
 class Fields:
@@ -31,7 +35,9 @@ class Fields:
         return key in self.values
 
     def path(self, key: str) -> str:
-        return f"{self.place}.{key}" if self.place else key
+        """The way to `key`, which may be any text, in one printable line."""
+        name = key if key.isprintable() and len(key) <= MAX_SHOWN else _shown(key)
+        return f"{self.place}.{name}" if self.place else name
 
     def refuse(self, key: str, why: str) -> NoReturn:
         raise BadDocument(f"{self.file}: {self.path(key)}: {why}")
@@ -62,6 +68,13 @@ class Fields:
         value = self.text(key)
         if not value.strip() or "\n" in value or "\t" in value:
             self.refuse(key, "expected a name")
+        return value
+
+    def file_name(self, key: str) -> str:
+        """A name that a file in a folder of ours can have."""
+        value = self.name(key)
+        if not _FILE_NAME.fullmatch(value):
+            self.refuse(key, "expected letters, digits, dots, dashes and underscores")
         return value
 
     def number(self, key: str, default: float | None = None, least: float = 0.0) -> float:
@@ -143,4 +156,4 @@ def read(file: Path) -> Fields:
 
 def _shown(value: object) -> str:
     text = json.dumps(value, ensure_ascii=True, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

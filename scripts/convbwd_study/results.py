@@ -9,7 +9,6 @@ Three tables, joined by `key` (of the cell) and `contender`:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,10 +113,7 @@ def load(folder: Path) -> Study:
 
 
 def _listed(entry: Fields) -> dict[str, object]:
-    key = entry.name("key")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,239}", key):
-        entry.refuse("key", "expected letters, digits, dots, dashes and underscores")
-    return {"key": key} | _conditions(entry)
+    return {"key": entry.file_name("key")} | _conditions(entry)
 
 
 def _conditions(fields: Fields) -> dict[str, object]:

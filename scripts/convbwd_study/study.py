@@ -223,7 +223,7 @@ def _manifest_at(path: Path) -> dict[str, Any] | None:
     if manifest.whole("schema") != SCHEMA:
         manifest.refuse("schema", f"this program reads schema {SCHEMA}")
     for cell in manifest.objects("cells"):
-        cell.name("key")
+        cell.file_name("key")
     return manifest.values
 
 
