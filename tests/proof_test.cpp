@@ -118,18 +118,40 @@ TEST_P(Checkers, CatchAddingToTheOutputInsteadOfOverwriting) {
   EXPECT_NE(verdict.wrong.find("executed again"), std::string::npos) << verdict.wrong;
 }
 
+/// As a library does whose code no sanitizer has seen.
+[[gnu::no_sanitize("address")]] void fill_unseen(std::byte* from, std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; ++i) from[i] = std::byte{1};
+}
+
 TEST_P(Checkers, CatchWritesOutsideTheBuffers) {
   for (Dim beyond : {Dim{-1}, last() + 1}) {
-    const Verdict verdict = with_element(kSmall, beyond, [](float) { return 0.f; });
+    const Verdict verdict = with(kSmall, [&](const Operands& operands, std::span<std::byte>) {
+      fill_unseen(reinterpret_cast<std::byte*>(operands.output(pass()).data + beyond), sizeof(float));
+    });
     EXPECT_FALSE(verdict);
     EXPECT_NE(verdict.wrong.find("bytes written"), std::string::npos) << verdict.wrong;
   }
   const Verdict verdict = with(kSmall, [](const Operands&, std::span<std::byte> workspace) {
-    std::fill_n(workspace.data(), 2 * workspace.size(), std::byte{1});  // as if only half had been given
+    fill_unseen(workspace.data(), 2 * workspace.size());  // as if only half had been given
   });
   EXPECT_FALSE(verdict);
   EXPECT_NE(verdict.wrong.find("workspace"), std::string::npos) << verdict.wrong;
 }
+
+#ifdef CONVBWD_ADDRESS_SANITIZER
+TEST(Sanitizer, SeesReadsOutsideTheBuffers) {
+  for (const std::size_t bytes : {64, 68, 99})
+    for (const std::size_t offset : {0, 4}) {
+      const Buffer buffer(bytes, offset);
+      const auto read = [&](std::ptrdiff_t at) { return *static_cast<volatile std::byte*>(buffer.data() + at); };
+      const auto last = static_cast<std::ptrdiff_t>(bytes) - 1;
+      EXPECT_EQ(buffer.damage(), "");
+      EXPECT_EQ(read(0), read(last));
+      EXPECT_DEATH(read(last + 1), "AddressSanitizer: use-after-poison");
+      EXPECT_DEATH(read(-8), "AddressSanitizer: use-after-poison");  // it knows the address of every eighth byte
+    }
+}
+#endif
 
 TEST_P(Checkers, CatchAChangedInput) {
   const Verdict verdict = with(

@@ -10,6 +10,10 @@
 #include <functional>
 #include <new>
 
+#ifdef CONVBWD_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace convbwd {
 namespace {
 
@@ -29,9 +33,21 @@ void require_available(std::size_t bytes) {
 
 bool is_guard(std::byte value) { return value == kGuardByte; }
 
+// Under AddressSanitizer the guard zones may not even be read, but by who looks for damage.
+#ifdef CONVBWD_ADDRESS_SANITIZER
+void forbid(const std::byte* from, std::size_t bytes) { ASAN_POISON_MEMORY_REGION(from, bytes); }
+void allow(const std::byte* from, std::size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(from, bytes); }
+#else
+void forbid(const std::byte*, std::size_t) {}
+void allow(const std::byte*, std::size_t) {}
+#endif
+
 }  // namespace
 
-void Buffer::Unmap::operator()(std::byte* memory) const { munmap(memory, length); }
+void Buffer::Unmap::operator()(std::byte* memory) const {
+  allow(memory, length);  // the next mapping may lie here
+  munmap(memory, length);
+}
 
 Buffer::Buffer(std::size_t bytes, std::size_t offset) : size_(bytes) {
   require_available(bytes);
@@ -50,6 +66,8 @@ Buffer::Buffer(std::size_t bytes, std::size_t offset) : size_(bytes) {
   data_ += offset;
   std::memset(data_ - kGuard, std::to_integer<int>(kGuardByte), kGuard);
   std::memset(data_ + bytes, std::to_integer<int>(kGuardByte), kGuard);
+  forbid(data_ - kGuard, kGuard);
+  forbid(data_ + bytes, kGuard);
 }
 
 void Buffer::fill(std::byte value) const {
@@ -58,8 +76,13 @@ void Buffer::fill(std::byte value) const {
 
 std::string Buffer::damage() const {
   if (!data_) return {};
-  const auto before = std::count_if(data_ - kGuard, data_, std::not_fn(is_guard));
-  const auto after = std::count_if(data_ + size_, data_ + size_ + kGuard, std::not_fn(is_guard));
+  const auto damaged = [](const std::byte* zone) {
+    allow(zone, kGuard);
+    const auto bytes = std::count_if(zone, zone + kGuard, std::not_fn(is_guard));
+    forbid(zone, kGuard);
+    return bytes;
+  };
+  const auto before = damaged(data_ - kGuard), after = damaged(data_ + size_);
   if (before) return std::to_string(before) + " bytes written before the buffer";
   if (after) return std::to_string(after) + " bytes written past the end of the buffer";
   return {};

@@ -13,7 +13,8 @@ inline constexpr std::size_t kAlignment = 64;
 constexpr std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 /// Memory of one run: 64-byte aligned, then moved by `offset` bytes (to test odd alignments), with guard zones on both
-/// sides whose damage is noticed. Large buffers ask for 2 MB pages. Throws std::bad_alloc.
+/// sides whose damage is noticed; AddressSanitizer sees reads of them too. Large buffers ask for 2 MB pages. Throws
+/// std::bad_alloc.
 class Buffer {
  public:
   Buffer() = default;
