@@ -158,7 +158,10 @@ def crowded(blocks: int = 25, rounds: int = 8, **others: Any) -> Recipe:
         for pass_ in ("data", "weights"):
             for row, values in zip(rows, CROWD, strict=True):
                 share = values[kind] or 0.0
-                varied = Row(**{**vars(row), "efficiency": share * float(np.exp(rng.normal(0, 0.15)))})
+                varied = Row(**vars(row))
+                varied.efficiency = share * float(np.exp(rng.normal(0, 0.15)))
+                varied.error_ratio = float(10 ** rng.uniform(-3, -1))
+                varied.workspace = row.workspace * float(rng.uniform(1, 20))
                 if not share or ("winograd" in row.impl and "spatial" not in layer.name):
                     varied.error = "skip: only 3x3, stride 1, dense"
                 overrides[layer.name, pass_, row.impl] = varied

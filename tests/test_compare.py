@@ -37,6 +37,7 @@ def test_a_page_and_its_numbers(pair, tmp_path):
     assert result.path == tmp_path / "out.html"
     assert result.headline.startswith("one and two. The fastest implementation changes on 4 of 4 layer passes.")
     page = result.path.read_text()
+    assert "Not listed: those with the same one first, 0 of 4." in page
     assert "Other CPU 9" in page
     assert "clang++ 14" in page
     numbers = pd.read_csv(tmp_path / "out.csv")
@@ -67,6 +68,7 @@ def test_the_same_study_twice_changes_nothing(tmp_path):
     assert comparison.regret(match)["loss"].tolist() == [0, 0]
     result = write_comparison([FIXTURE, FIXTURE], tmp_path / "out.html")
     assert "changes on 0 of 4 layer passes" in result.headline
+    assert "Not listed: those with the same one first, 4 of 4." in result.path.read_text()
 
 
 def test_facts_that_differ(pair):

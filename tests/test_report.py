@@ -79,7 +79,7 @@ def test_the_headline_says_who_won(shown):
 
 def test_counts_of_the_headline_add_up(shown):
     winners = scene_of(shown).winners
-    for sentence in headline.of_view(scene_of(shown))[1:3]:
+    for sentence in [one for one in headline.of_view(scene_of(shown)) if "gradient (d" in one]:
         counted = sum(int(n) for n in re.findall(r"on (\d+)", re.sub(r"\(among them .*?\)", "", sentence)))
         assert counted == 23
     assert len(winners) == 46
@@ -116,7 +116,7 @@ def test_what_lacks_layers_is_marked_and_comes_last(shown):
     assert (winograd.name, winograd.missing, winograd.shared, winograd.of) == ("winograd_f2", 38, 8, 46)
     row = next(row for row in tables.totals(scene).rows if row[0].text == "winograd_f2")
     assert "+ 38 missing" in row[1].text
-    assert "over 8 of 46" in row[5].text
+    assert "over 8 of 46" in row[2].text
     assert scene.totals[True][0].missing == 0
 
 

@@ -103,7 +103,7 @@ def test_exceptions_are_listed_worst_first(scene):
     assert [unable[6], slower[6]] == ["yes", "yes"]
     assert table.rows[1][7].sort == pytest.approx(3 * 2 * 4e8 * (1 / 24e9 - 1 / 30e9), rel=0.1)
     assert table.note.startswith("2 of 6 layer passes, 2 of them for certain")
-    assert "it falls below 0.97 of the best of them on 2 of 6 layer passes." in headline.of_view(scene)[0]
+    assert "it falls below 0.97 of the best of them on 2 of 6 layer passes." in " ".join(headline.of_view(scene))
 
 
 def test_what_is_hardly_slower_is_no_exception_and_scattered_rounds_make_none_certain(tmp_path):

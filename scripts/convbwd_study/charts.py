@@ -9,7 +9,8 @@ import vl_convert
 
 from convbwd_study import theme
 from convbwd_study.analysis import timed
-from convbwd_study.layer_charts import bars, vendor_map, winner_map
+from convbwd_study.layer_charts import rates
+from convbwd_study.layer_maps import vendor_map, winner_map
 from convbwd_study.network_chart import conditions, network
 from convbwd_study.point_charts import accuracy, isa_ladder, roofline, workspace
 
@@ -23,7 +24,7 @@ def of_view(scene: Scene) -> list[Figure]:
     """In the order in which a reader asks; none if nothing was timed."""
     if timed(scene.rows).empty:
         return []
-    made = [network(scene), winner_map(scene), *(bars(scene, pass_) for pass_ in dict.fromkeys(scene.rows["pass"]))]
+    made = [network(scene), winner_map(scene), *(rates(scene, pass_) for pass_ in dict.fromkeys(scene.rows["pass"]))]
     if scene.vendor["speedup"].notna().any():
         made.append(vendor_map(scene))
     made += [roofline(scene), accuracy(scene), workspace(scene)]

@@ -149,13 +149,15 @@ def _changes_table(match: Match, changes: pd.DataFrame) -> Table:
         [
             Cell(row["layer"], float(i)),
             Cell(SHORT[row["pass"]]),
-            Cell({"yes": "changes", "no": "same", "unsettled": "too close to tell"}[row["change"]]),
+            Cell({"yes": "changes", "unsettled": "too close to tell"}[row["change"]]),
         ]
         + [Cell(row["winners"][label] or words.NONE, impl=row["winners"][label]) for label in match.scenes]
-        for i, row in enumerate(changes.to_dict("records"))
+        for i, row in enumerate(changes[changes["change"] != "no"].to_dict("records"))
     ]
+    same = int((changes["change"] == "no").sum())
     note = (
-        "Changes: the implementations that may be the fastest (winner and those tied with it) have nothing in common."
+        "Changes: the implementations that may be the fastest (winner and those tied with it) have nothing in common. "
+        f"Not listed: those with the same one first, {same} of {len(changes)}."
     )
     return Table("Where the winner changes", ["layer", "pass", "winner", *match.scenes], rows, note)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from convbwd_study import stats, theme, words
+from convbwd_study import layer_maps, stats, theme
 from convbwd_study.network_chart import table_of
 from convbwd_study.scene import PASS_TITLES, Figure
 
@@ -94,32 +94,17 @@ def ratio_map(match: Match, joined: pd.DataFrame, implementations: list[str]) ->
     data = joined[joined["ratio"].notna()][
         ["study", "layer", "gradient", "impl", "ratio", "ratio_lo", "ratio_hi", "verdict", "n"]
     ]
-    data = data.assign(text=data["ratio"].map(words.significant), panel=data["study"] + ": " + data["gradient"])
-    here = [name for name in implementations if name in set(data["impl"])]
-    base = alt.Chart().encode(
-        x=alt.X("impl:N", title=None, sort=here, axis=alt.Axis(labelAngle=-40, orient="top", labelLimit=140)),
-        y=alt.Y("layer:N", title=None, sort=list(dict.fromkeys(data["layer"])), axis=alt.Axis(labelLimit=180)),
-    )
-    scale = alt.Scale(type="log", domain=[0.25, 0.5, 1, 2, 4], range="diverging", clamp=True, interpolate="rgb")
-    legend = alt.Legend(orient="bottom", title="times faster", values=[0.25, 0.5, 1, 2, 4], gradientLength=240)
-    cells = base.mark_rect(cornerRadius=2).encode(
-        color=alt.Color("ratio:Q", scale=scale, legend=legend),
-        tooltip=[
-            "study",
-            "layer",
-            "impl",
-            "verdict",
-            "n",
-            *(alt.Tooltip(f"{f}:Q", format=".3f") for f in ("ratio", "ratio_lo", "ratio_hi")),
-        ],
-    )
-    labels = base.mark_text(style="ink", fontSize=10).encode(text="text:N")
-    panels = list(dict.fromkeys(data["panel"]))
-    chart = alt.layer(cells, labels, data=data).properties(width=max(280, 40 * len(here)), height=alt.Step(19))
+    data = data.assign(text=data["ratio"].map(layer_maps.short), panel=data["study"] + ": " + data["gradient"])
+    names = [name for name in implementations if name in set(data["impl"])]
+    tips = [
+        *("study", "layer", "impl", "verdict", "n"),
+        *(alt.Tooltip(f"{field}:Q", format=".3f") for field in ("ratio", "ratio_lo", "ratio_hi")),
+    ]
+    layers, panels = (list(dict.fromkeys(data[column])) for column in ("layer", "panel"))
     return Figure(
         "ratios",
         f"How many times faster than in {first}",
         f"Above 1 (blue): the same implementation takes less time than in {first}; below 1 (orange): more.",
-        chart.facet(facet=alt.Facet("panel:N", title=None, sort=panels), columns=2),
+        layer_maps.ratio_map(data, "ratio", "times faster", names, layers, ("panel", panels), tips),
         data.drop(columns=["text", "panel"]),
     )

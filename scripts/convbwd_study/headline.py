@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from convbwd_study import answers, rivals, words
 from convbwd_study.analysis import VENDOR
 from convbwd_study.scene import PASS_TITLES
-from convbwd_study.stats import MIN_EFFECT, Estimate
+from convbwd_study.stats import APART, MIN_EFFECT, Estimate
 
 if TYPE_CHECKING:
     from convbwd_study.analysis import Row
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from convbwd_study.results import Study
     from convbwd_study.scene import Scene
 
-MOST_NAMES = 5  # of tied contenders in one sentence
+MOST_NAMES = 5  # of contenders in one part of a sentence
+MOST_LIBRARIES = 2  # to be named
 NO_INTERVAL = "(no interval: too few rounds)"
 
 
@@ -59,8 +60,10 @@ def _winners(scene: Scene) -> list[str]:
         clear = table.loc[table["result"] == "clear", "impl"].value_counts()
         shares = [
             f"{name} is fastest on {count} of {layers}" if i == 0 else f"{name} on {count}"
-            for i, (name, count) in enumerate(clear.items())
+            for i, (name, count) in enumerate(clear.head(MOST_NAMES).items())
         ]
+        if others := int(clear.iloc[MOST_NAMES:].sum()):
+            shares.append(f"others on {others}")
         rest = {
             result: part.to_dict("records")
             for result in ("tie", "open", "alone", "none")
@@ -99,8 +102,8 @@ def compared(speedup: Estimate) -> str:
     if speedup.within(MIN_EFFECT):
         level = f"level with {VENDOR} (ratio {words.significant(speedup.value)}"
         return level + (f", {interval[1:]}" if interval else ")")
-    number, _, bounds_text = words.times_with_interval(speedup).partition("× ")
-    return f"{number.rstrip('×')} times as fast as {VENDOR} {bounds_text or NO_INTERVAL}"
+    number, bounds = words.number_with_interval(speedup)
+    return f"{number} times as fast as {VENDOR} {bounds or NO_INTERVAL}"
 
 
 def _network(scene: Scene) -> list[str]:
@@ -119,7 +122,7 @@ def _network(scene: Scene) -> list[str]:
     names = [total.name for total in level]
     use = f"{words.one_of(names)} for every layer" if alone else "the best of each layer"
     if alone and len(level) > 1:
-        use += ", which cannot be told apart"
+        use += f", which {_how_close(level)}"
     sentence = f"Use {use}: {whole} then takes {words.duration(chosen.seconds.value)}"
     if chosen.speedup:
         shared = f" over the {chosen.shared} of {chosen.of} layer passes both have a time for"
@@ -129,7 +132,7 @@ def _network(scene: Scene) -> list[str]:
             sentence += f"; {words.times(reduced.speedup.value)} without the first layer's data gradient"
     if alone and chosen.seconds.value > best.seconds.value:
         sentence += "; choosing for each layer gains less than 2 %"
-    return [" ".join([f"{sentence}.", *_single(single, level, alone), *_without_libraries(scene)])]
+    return [f"{sentence}.", *_single(single, level, alone), *_without_libraries(scene)]
 
 
 def _single(single: list[Total], level: list[Total], alone: bool) -> list[str]:
@@ -139,19 +142,25 @@ def _single(single: list[Total], level: list[Total], alone: bool) -> list[str]:
     if len(level) > 1:
         names = words.enumerated([total.name for total in level])
         times = words.enumerated([words.duration(total.seconds.value) for total in level])
-        return [f"As single implementations {names} cannot be told apart ({times})."]
+        return [f"As single implementations {names} {_how_close(level)} ({times})."]
     if len(single) < 2:
         return []
     first, second = single[:2]
-    lead = second.over(first)
-    behind = f"{second.name}, takes {words.significant(lead.value)} times as long {words.interval(lead) or NO_INTERVAL}"
+    lead, bounds = words.number_with_interval(second.over(first))
+    behind = f"{second.name}, takes {lead} times as long {bounds or NO_INTERVAL}"
     if alone:
         return [f"The next, {behind}."]
     return [f"As a single implementation use {first.name}: {words.duration(first.seconds.value)}; the next, {behind}."]
 
 
+def _how_close(totals: list[Total]) -> str:
+    close = all(total.over(totals[0]).within(MIN_EFFECT) for total in totals)
+    return "are level within 2 %" if close and totals[0].seconds.has_interval else "cannot be told apart"
+
+
 def _behind(ratio: Estimate) -> bool:
-    return ratio.lo > 1 if ratio.has_interval else ratio.value > MIN_EFFECT
+    """For certain, and by enough to matter."""
+    return ratio.lo > 1 and ratio.hi > MIN_EFFECT if ratio.has_interval else ratio.value > APART
 
 
 def _without_libraries(scene: Scene) -> list[str]:
@@ -159,7 +168,8 @@ def _without_libraries(scene: Scene) -> list[str]:
     if aside is None or aside.speedup is None:
         return []
     over = f" over {aside.shared} of {aside.of} layer passes" if aside.shared != aside.of else ""
-    libraries = words.enumerated(sorted(scene.analysis.study.libraries & set(scene.here)))
+    names = sorted(scene.analysis.study.libraries & set(scene.here))
+    libraries = words.enumerated(names) if len(names) <= MOST_LIBRARIES else f"any of the {len(names)} libraries"
     found = len(rivals.exceptions(scene.duels))
     exceptions = f"{found} of {len(scene.duels)} layer passes" if found else "no layer pass"
     below = f"it falls below {rivals.LEAST} of the best of them on {exceptions}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from convbwd_study.scene import Figure
 
+MOST_ROWS = 8000  # of long tables, in a page that browsers open quickly
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -64,6 +65,7 @@ def render(template: str, implementations: list[str], **values: Any) -> str:
             style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
             configs=theme.CONFIGS,
             colours=theme.colours(implementations),
+            most_rows=MOST_ROWS,
             **values,
         )
     )

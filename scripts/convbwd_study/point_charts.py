@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from convbwd_study import answers
 from convbwd_study.analysis import timed
 from convbwd_study.scene import PASS_TITLES, Figure, Scene
 
@@ -15,6 +16,12 @@ SMALLEST_ERROR = 1e-6  # the log axis of errors begins here
 
 def roofline(scene: Scene) -> Figure:
     data = scene.points(["intensity", "gflops", "peak_fraction"])
+    leaders = {
+        (winner["layer"], winner["pass"], name)
+        for winner in scene.winners.to_dict("records")
+        for name in answers.leaders(winner)
+    }
+    data["leads"] = [one in leaders for one in zip(data["layer"], data["pass"], data["impl"], strict=True)]
     peak, bandwidth = scene.peak, scene.bandwidth
     low, high = max(float(data["intensity"].min()) / 2, 1e-3), float(data["intensity"].max()) * 2
     if np.isfinite(peak / bandwidth):
@@ -27,10 +34,11 @@ def roofline(scene: Scene) -> Figure:
     y = alt.Y("gflops:Q", scale=alt.Scale(type="log"), title="effective GFLOP/s")
     points = (
         alt.Chart()
-        .mark_point(filled=True, size=42, opacity=0.8)
+        .mark_point(filled=True, size=42)
         .encode(
             x=x,
             y=y,
+            opacity=alt.condition("datum.leads", alt.value(0.95), alt.value(0.22)),
             color=scene.colour(),
             shape=scene.shape(),
             tooltip=["layer", "impl", "isa", "time", "n", alt.Tooltip("gflops:Q", format=".1f")],
@@ -41,10 +49,10 @@ def roofline(scene: Scene) -> Figure:
     return Figure(
         "roofline",
         "Where the limit is: arithmetic or memory",
-        f"Each point is a layer. Points cannot lie above the line for long: its slope is the measured bandwidth "
-        f"({bandwidth:.1f} GB/s), its flat part the measured FMA peak ({peak:.0f} GFLOP/s). Left of the bend memory "
-        "limits, right of it arithmetic. Above it lie layers that fit in the caches, and Winograd, which "
-        "multiplies less.",
+        "Each point is a layer; the strong ones may be the fastest there. Points cannot lie above the line for long: "
+        f"its slope is the measured bandwidth ({bandwidth:.1f} GB/s), its flat part the measured FMA peak ({peak:.0f} "
+        "GFLOP/s). Left of the bend memory limits, right of it arithmetic. Above it lie layers that fit in the caches, "
+        "and Winograd, which multiplies less.",
         chart.facet(column=scene.by_pass()),
         data,
     )

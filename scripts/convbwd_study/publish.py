@@ -130,10 +130,9 @@ def _readme_table(scene: Scene) -> tables.Table:
     totals = tables.totals(scene)
     won = scene.winners[scene.winners["result"] == "clear"].groupby(["impl", "pass"]).size()
     rows = []
-    for cells in totals.rows:
-        name, time, against = cells[0], cells[1], cells[5]
+    for name, time, against, *_ in totals.rows:
         wins = [int(won.get((name.text, pass_), 0)) for pass_ in tables.SHORT]
         single = name.text in scene.names
         rows.append([name, time, against, *(tables.Cell(str(count) if single else "", float(count)) for count in wins)])
-    columns = [totals.columns[0], totals.columns[1], totals.columns[5], "layers it wins, dx", "layers it wins, dw"]
+    columns = [*totals.columns[:3], "layers it wins, dx", "layers it wins, dw"]
     return tables.Table(totals.title, columns, rows)

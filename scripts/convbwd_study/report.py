@@ -53,6 +53,11 @@ class Content:
     facts: dict[str, list[Fact]]
 
     @property
+    def inlined(self) -> bool:
+        """Whether the page holds every row, or leaves them to results.csv."""
+        return sum(len(view.everything.rows) for view in self.views) <= page.MOST_ROWS
+
+    @property
     def cpu(self) -> str:
         return headline.cpu_of(self.study)
 

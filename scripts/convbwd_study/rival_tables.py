@@ -49,7 +49,7 @@ def exceptions(scene: Scene) -> Table:
         if found
         else f"None of {passes}: our best row reaches {rivals.LEAST}× the best other, or has no rival with a time."
     )
-    return Table(title, [*columns, "ours, of peak", "other, of peak"], rows, note)
+    return Table(title, [*columns, "ours, of peak", "other, of peak"], rows, note, f"Exceptions ({len(found)})")
 
 
 def _who(row: Row | None) -> Cell:

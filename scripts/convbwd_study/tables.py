@@ -52,6 +52,11 @@ class Cell:
     def number(self) -> bool:
         return isinstance(self.sort, (int, float))
 
+    @property
+    def key(self) -> str:
+        """What it sorts by, as text."""
+        return f"{self.sort:.6g}" if isinstance(self.sort, (int, float)) else str(self.sort)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -59,6 +64,8 @@ class Table:
     columns: Sequence[str]
     rows: list[list[Cell]] = field(default_factory=list)
     note: str = ""
+    short: str = ""  # of the title, for a list of contents
+    minor: bool = False  # may be folded away when it is long
 
 
 def number(text: str, value: float) -> Cell:
@@ -79,14 +86,14 @@ def totals(scene: Scene) -> Table:
             [
                 Cell(total.name, total.name, impl=total.name),
                 total_time(total.seconds, total.missing),
-                total_time(without.seconds, without.missing),
-                *(total_time(total.by_pass[name]) for name in PASS_TITLES),
                 number(against, speedup.value),
                 number(f"{measured} of {total.of}", measured),
+                total_time(without.seconds),
+                *(total_time(total.by_pass[name]) for name in PASS_TITLES),
                 number(f"{total.single} of {measured}" if total.single else "0", total.single),
             ]
         )
-    columns = ["implementation", "backward time", "without first dx", "all dx", "all dw", f"× {VENDOR}"]
+    columns = ["implementation", "backward time", f"× {VENDOR}", "layer passes", "without first dx", "all dx", "all dw"]
     whole = scene.totals[True][0]
     note = (
         f"Sums of medians over {whole.of} layer passes, each as often as it occurs ({whole.executions} executions), "
@@ -99,7 +106,7 @@ def totals(scene: Scene) -> Table:
     libraries = sorted(scene.analysis.study.libraries & set(scene.here))
     if libraries:
         note += f" Libraries: {words.enumerated(libraries)}."
-    return Table("Backward time of the whole network", [*columns, "layer passes", "timed once"], rows, note)
+    return Table("Backward time of the whole network", [*columns, "timed once"], rows, note)
 
 
 def total_time(seconds: Estimate, missing: int = 0) -> Cell:
@@ -216,10 +223,12 @@ def trouble(analysis: Analysis) -> list[Table]:
     if len(noisy):
         columns = ["workload", "layer", "pass", "threads", "layout", "cache", "noisy"]
         lines = [[Cell(str(value)) for value in line] for line in noisy[columns].itertuples(index=False)]
-        found.append(Table(f"Noisy cells ({len(noisy)})", [*columns[:-1], "what changed"], lines))
+        found.append(Table(f"Noisy cells ({len(noisy)})", [*columns[:-1], "what changed"], lines, minor=True))
     if analysis.study.unread:
         lines = [[Cell(line)] for line in analysis.study.unread]
-        found.append(Table(f"Lines of workloads that are not run ({len(lines)})", ["line and reason"], lines))
+        found.append(
+            Table(f"Lines of workloads that are not run ({len(lines)})", ["line and reason"], lines, minor=True)
+        )
     return found
 
 

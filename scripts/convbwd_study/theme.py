@@ -6,25 +6,26 @@ Charts name no colour of text, rules or paper themselves but styles ("ink", "pea
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from convbwd_study.analysis import VENDOR
+from convbwd_study.analysis import VENDOR, is_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Neighbours differ in lightness as well as in hue, so that they stay apart without colour vision; all are readable on
-# white and on near-black. The vendor library, which everything is held against, is grey.
-VENDOR_COLOUR = "#7d8590"
+# All sixteen stay apart, from each other and from the greys, with and without colour vision, and are readable on white
+# and on near-black; two that share a shape, eight places apart, differ most. The vendor's rows are grey: everything is
+# held against them.
+VENDOR_GREYS = ["#7d8590", "#adb5bf"]
 PALETTE = [
-    *("#9c6b30", "#d98cb3", "#4f9fe0", "#2f62c4", "#3aa89a", "#8aa82c", "#e6a117", "#cf4a2c"),
-    *("#8f63c9", "#1b8a5a", "#c27ad6", "#b5485f", "#5f9ea0", "#a08a2e", "#6a7fdb", "#d97f4a"),
+    *("#439b59", "#bc64bc", "#2185de", "#904e6f", "#2cbcff", "#006f90", "#59c890", "#e990e9"),
+    *("#de6f64", "#376f37", "#a6a600", "#9090ff", "#9b7a16", "#e9a664", "#b14300", "#6f59bc"),
 ]
 SUM_COLOURS = ["#c8931a", "#a98a4b", "#7d8590"]  # of the best of each layer: of all, of ours, of libraries
-_SALT = 271872  # with it the first implementations all fall on different ones of the first eight colours
+_SALT = 8626  # with it the names there are fall on different places
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
 
@@ -33,8 +34,8 @@ def places(implementations: Sequence[str]) -> dict[str, int]:
     """Where each name stands in the palette: told by the name itself, so that all studies agree; a later name of two
     that want the same place takes the next free one."""
     taken: dict[str, int] = {}
-    for name in sorted(set(implementations) - {VENDOR}):
-        wanted = zlib.crc32(f"{_SALT}{name}".encode()) % len(PALETTE)
+    for name in sorted(name for name in set(implementations) if not is_vendor(name)):
+        wanted = hashlib.sha256(f"{_SALT}{name}".encode()).digest()[0] % len(PALETTE)
         free = [place for place in range(len(PALETTE)) if place not in taken.values()]
         taken[name] = min(free, key=lambda place: (place - wanted) % len(PALETTE)) if free else wanted
     return taken
@@ -42,7 +43,7 @@ def places(implementations: Sequence[str]) -> dict[str, int]:
 
 def colours(implementations: Sequence[str]) -> dict[str, str]:
     found = places(implementations)
-    return {name: PALETTE[found[name]] if name in found else VENDOR_COLOUR for name in implementations}
+    return {name: PALETTE[found[name]] if name in found else VENDOR_GREYS[name != VENDOR] for name in implementations}
 
 
 def colour_scale(implementations: Sequence[str]) -> alt.Scale:
@@ -52,7 +53,7 @@ def colour_scale(implementations: Sequence[str]) -> alt.Scale:
 
 def shape_scale(implementations: Sequence[str]) -> alt.Scale:
     found = places(implementations)
-    shapes = [SHAPES[found.get(name, 0) % len(SHAPES)] for name in implementations]
+    shapes = [SHAPES[found.get(name, int(name != VENDOR)) % len(SHAPES)] for name in implementations]
     return alt.Scale(domain=list(implementations), range=shapes)
 
 

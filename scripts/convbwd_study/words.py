@@ -70,11 +70,15 @@ def interval(estimate: Estimate) -> str:
     return f"({significant(estimate.lo, digits)}–{significant(estimate.hi, digits)})"
 
 
+def number_with_interval(ratio: Estimate) -> tuple[str, str]:
+    """`1.107` and `(1.105–1.109)`, or nothing."""
+    return significant(ratio.value, _digits(ratio) if ratio.has_interval else 3), interval(ratio)
+
+
 def times_with_interval(ratio: Estimate) -> str:
     """`1.107× (1.105–1.109)`."""
-    if not ratio.has_interval:
-        return times(ratio.value)
-    return f"{significant(ratio.value, _digits(ratio))}× {interval(ratio)}"
+    number, bounds = number_with_interval(ratio)
+    return f"{number}× {bounds}".rstrip() if number != NONE else NONE
 
 
 def duration_with_interval(seconds: Estimate) -> str:
