@@ -1,4 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// dx[n,c,h,w] = sum over k of the group, r, s of  dy[n,k,p,q] * w[k,c,r,s],  a lane a group.
+//
+// No sum crosses lanes, so a layer of kWidth groups is one depthwise layer of vectors. A stride and a dilation leave
+// walks of stride 1 along the columns (across_groups_walks.h), rows are taken one by one with the taps that meet them.
+// A walk is cut into strips: the blocks at the edges, and between them those whose window lies wholly in the row. Bands
+// of some hundred positions are done strip by strip, which spares narrow images a call a row: 960 channels of 7 x 7
+// took 0.18 ms row by row and take 0.09 (AVX2). Wide images keep to one row at a time: bands of 4 rows of 112 columns
+// cost 15 to 20 %.
+//
+// Tried, and within the noise between runs: software prefetch of dy and dx, strips of grouped layers cut to fit L1,
+// stores past the caches.
 #include <algorithm>
 
 #include "core/phases.h"
