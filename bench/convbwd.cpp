@@ -25,7 +25,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);
   app.footer(kFooter);
   for (const auto add : {commands::add_list, commands::add_layers, commands::add_explain, commands::add_apply,
-                         commands::add_check, commands::add_peak})
+                         commands::add_check, commands::add_machine, commands::add_peak})
     add(app, invocation);
   try {
     app.parse(argc, argv);

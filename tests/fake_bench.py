@@ -7,6 +7,7 @@
     document   what becomes of the document: whole, none, truncated, or {"path.to.field": new value}
     seconds    how long each step takes
     stderr     what the process says
+    cores      how many CPUs it may keep busy
     code       it ends with this exit code, before any step
     machine    {"conv1 data": [["reason to be noisy", peak in GFLOP/s], ...], ...}: in its first, second, ... run;
                the last one stands for all that follow
@@ -70,6 +71,9 @@ def tool(argv: list[str]) -> int:
             for name, isa, built in ROWS
         ]
         print(json.dumps(_behaviour(argv[0]).get("list", rows)))
+        return 0
+    if command == "machine":
+        print(json.dumps({"cores": _behaviour(argv[0]).get("cores", "2")}))
         return 0
     flags = dict(argument.removeprefix("--").split("=", 1) for argument in arguments if "=" in argument)
     if "problem" in flags:

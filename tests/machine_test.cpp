@@ -10,6 +10,8 @@
 
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <map>
 #include <regex>
@@ -119,6 +121,60 @@ TEST(Sha256, GivesTheStandardsExamples) {
   EXPECT_EQ(sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha256(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+/// A system of files that holds what is written into it.
+class FakeSystem : public testing::Test {
+ protected:
+  void TearDown() override { std::filesystem::remove_all(root); }
+  void write(const std::string& file, const std::string& text) const {
+    const std::filesystem::path path(root + file);
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << text << "\n";
+  }
+  const std::string root = testing::TempDir() + "convbwd_machine_test." + std::to_string(getpid());
+};
+
+TEST_F(FakeSystem, QuotaOfTheUnifiedHierarchyIsTheTightestOnTheWayUp) {
+  EXPECT_EQ(cgroup_quota(root), 0) << "no such file";
+  write("/proc/self/cgroup", "0::/pod/container");
+  EXPECT_EQ(cgroup_quota(root), 0);
+  write("/sys/fs/cgroup/pod/container/cpu.max", "max 100000");
+  EXPECT_EQ(cgroup_quota(root), 0);
+  write("/sys/fs/cgroup/pod/cpu.max", "150000 100000");
+  EXPECT_EQ(cgroup_quota(root), 1.5);
+  write("/sys/fs/cgroup/pod/container/cpu.max", "250000 100000");
+  EXPECT_EQ(cgroup_quota(root), 1.5);
+  write("/sys/fs/cgroup/cpu.max", "50000 100000");
+  EXPECT_EQ(cgroup_quota(root), 0.5);
+  write("/sys/fs/cgroup/cpu.max", "nonsense");
+  EXPECT_EQ(cgroup_quota(root), 1.5);
+}
+
+TEST_F(FakeSystem, QuotaOfTheOldHierarchyIsThatOfTheCpuController) {
+  write("/proc/self/cgroup", "5:memory:/job\n4:cpu,cpuacct:/job\n0::/");
+  write("/sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "-1");
+  write("/sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(cgroup_quota(root), 0);
+  write("/sys/fs/cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "300000");
+  EXPECT_EQ(cgroup_quota(root), 3);
+  // In a container the path is the host's, and what counts is found at the root of the mount.
+  write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "200000");
+  write("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(cgroup_quota(root), 2);
+}
+
+TEST_F(FakeSystem, QuotaLimitsTheUsableCpus) {
+  const std::size_t mask = usable_cpus(root).size();
+  write("/proc/self/cgroup", "0::/");
+  for (const auto& [quota, cpus] : {std::pair<const char*, std::size_t>{"max 100000", mask},
+                                    {"99900000 100000", mask},
+                                    {"199999 100000", 1},
+                                    {"100000 100000", 1},
+                                    {"10000 100000", 1}}) {
+    write("/sys/fs/cgroup/cpu.max", quota);
+    EXPECT_EQ(usable_cpus(root).size(), cpus) << quota;
+  }
 }
 
 TEST(Threads, UsableCpusAreDistinct) {

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,15 +10,6 @@ from convbwd_study import machine, process
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def test_a_cpu_quota_limits_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_control_group", lambda _: tmp_path)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
-    assert machine.usable_cpus() == 16
-    for quota, cpus in (("max 100000", 16), ("250000 100000", 3), ("50000 100000", 1), ("9900000 100000", 16)):
-        (tmp_path / "cpu.max").write_text(quota)
-        assert machine.usable_cpus() == cpus
 
 
 def test_a_memory_limit_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 """The tool's other subcommands as a person and a program see them; apply has a file of its own."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def test_measurements_tell_libraries_from_our_own(convbwd: Path, convbwd_bench: 
     assert len(timed) > 3
     for entry in timed:
         assert bool(entry["library"]) == known[entry["name"].split("/")[2].partition(":")[0]], entry["name"]
+
+
+def test_machine_tells_what_every_result_says(convbwd: Path) -> None:
+    facts = json.loads(good(convbwd, "machine", "--json"))
+    assert 1 <= int(facts["cores"]) <= len(os.sched_getaffinity(0))
+    assert set(facts) >= {"cpu_model", "cpu_quota", "compiler", "commit", "binary_sha256"}
+    assert f"cores: {facts['cores']}\n" in good(convbwd, "machine")
 
 
 @pytest.mark.parametrize("name", SHIPPED)

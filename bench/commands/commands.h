@@ -20,6 +20,7 @@ void add_layers(CLI::App& app, Invocation& invocation);
 void add_explain(CLI::App& app, Invocation& invocation);
 void add_apply(CLI::App& app, Invocation& invocation);
 void add_check(CLI::App& app, Invocation& invocation);
+void add_machine(CLI::App& app, Invocation& invocation);
 void add_peak(CLI::App& app, Invocation& invocation);
 
 }  // namespace convbwd::commands

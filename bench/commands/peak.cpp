@@ -10,6 +10,7 @@
 #include "commands/commands.h"
 #include "support/machine.h"
 #include "support/refuse.h"
+#include "support/selection.h"
 #include "support/threads.h"
 
 namespace convbwd::commands {
@@ -21,7 +22,7 @@ using support::Rate;
 constexpr double kSecondsEach = 0.15;
 
 struct Arguments {
-  std::vector<int> threads;
+  std::string threads = "1,all";
   std::vector<std::string> isas{"all"};
   bool json = false;
 };
@@ -147,17 +148,7 @@ void print_table(const Peaks& peaks) {
 
 void peak(const Arguments& arguments, char** argv) {
   support::set_environment_and_reexec(argv, best_isa());
-  std::vector<int> threads = arguments.threads;
-  const int usable = static_cast<int>(support::usable_cpus().size());
-  if (threads.empty()) {
-    threads = {1};
-    if (usable > 1) threads.push_back(usable);
-  }
-  for (int count : threads)
-    if (count < 1 || count > usable)
-      support::refuse("--threads: " + std::to_string(count) + ", but this process may use " + std::to_string(usable) +
-                      (usable == 1 ? " CPU" : " CPUs"));
-  const Peaks peaks = measure(threads, loops_asked_for(arguments.isas));
+  const Peaks peaks = measure(support::threads_of(arguments.threads), loops_asked_for(arguments.isas));
   arguments.json ? print_json(peaks) : print_table(peaks);
 }
 
@@ -167,7 +158,7 @@ void add_peak(CLI::App& app, Invocation& invocation) {
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* command = app.add_subcommand("peak", "what this machine can do at most, measured: GFLOP/s and GB/s");
   command->add_flag("--json", arguments->json, "for programs");
-  command->add_option("--threads", arguments->threads, "e.g. 1,2 [1 and all]")->delimiter(',');
+  command->add_option("--threads", arguments->threads, "numbers or all, e.g. 1,2 [1,all]");
   command->add_option("--isa", arguments->isas, "all, or a list of baseline, avx2, avx512, neon [all]")->delimiter(',');
   command->callback([arguments, argv = invocation.argv] { peak(*arguments, argv); });
 }

@@ -61,7 +61,8 @@ std::vector<int> threads_of(const std::string& list) {
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), threads);
     if (error != std::errc() || end != word.data() + word.size() || threads < 1) return std::nullopt;
     if (const std::size_t usable = usable_cpus().size(); static_cast<std::size_t>(threads) > usable)
-      refuse("--threads=" + word + ": this process may use " + std::to_string(usable) + " CPUs");
+      refuse("--threads=" + word + ": this process may keep " + std::to_string(usable) +
+             (usable == 1 ? " CPU" : " CPUs") + " busy");
     return threads;
   });
 }

@@ -57,8 +57,8 @@ double share(const std::string& quota, const std::string& period) {
   return number(quota) > 0 && number(period) > 0 ? number(quota) / number(period) : 0;
 }
 
-std::string siblings_of(int cpu) {
-  const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+std::string siblings_of(int cpu, const std::string& root) {
+  const std::string topology = root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
   const std::string siblings = first_line(topology + "thread_siblings_list");
   return siblings.empty() ? std::to_string(cpu) : siblings;
 }
@@ -76,12 +76,12 @@ std::string variable(const char* name, std::string_view otherwise) {
 
 }  // namespace
 
-double cgroup_quota() {
+double cgroup_quota(const std::string& root) {
   double least = 0;
   const auto limit = [&least](double cpus) {
     if (cpus > 0 && (least == 0 || cpus < least)) least = cpus;
   };
-  std::istringstream lines(text_of("/proc/self/cgroup"));  // hierarchy:controllers:path
+  std::istringstream lines(text_of(root + "/proc/self/cgroup"));  // hierarchy:controllers:path
   for (std::string line; std::getline(lines, line);) {
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
@@ -92,15 +92,15 @@ double cgroup_quota() {
     for (std::string path = line.substr(second + 1);; path.erase(path.rfind('/'))) {
       if (path.size() == 1) path.clear();
       if (unified) {
-        for (const char* root : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-          std::istringstream words(first_line(root + path + "/cpu.max"));  // "150000 100000" or "max 100000"
+        for (const char* mount : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+          std::istringstream words(first_line(root + mount + path + "/cpu.max"));  // "150000 100000" or "max 100000"
           std::string quota, period;
           words >> quota >> period;
           limit(share(quota, period));
         }
       } else {
-        for (const char* root : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"}) {
-          const std::string folder = root + path;
+        for (const char* mount : {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"}) {
+          const std::string folder = root + mount + path;
           limit(share(first_line(folder + "/cpu.cfs_quota_us"), first_line(folder + "/cpu.cfs_period_us")));
         }
       }
@@ -110,13 +110,13 @@ double cgroup_quota() {
   return least;
 }
 
-std::vector<int> usable_cpus() {
+std::vector<int> usable_cpus(const std::string& root) {
   std::vector<int> cpus = omp_get_num_places() > 0 ? places() : affinity();
   std::map<std::string, int> seen;  // how many of a core's siblings come before
   std::map<int, int> rank;
-  for (int cpu : cpus) rank[cpu] = seen[siblings_of(cpu)]++;
+  for (int cpu : cpus) rank[cpu] = seen[siblings_of(cpu, root)]++;
   std::stable_sort(cpus.begin(), cpus.end(), [&](int a, int b) { return rank[a] < rank[b]; });
-  if (const double quota = cgroup_quota(); quota > 0)
+  if (const double quota = cgroup_quota(root); quota > 0)
     cpus.resize(std::min(cpus.size(), static_cast<std::size_t>(std::max(quota, 1.0))));
   return cpus;
 }

@@ -16,12 +16,14 @@ namespace convbwd::support {
 // milliseconds, which keeps a parallel implementation hot between its loops, and then sleep, which leaves a serial one
 // alone on the machine. `active` would disturb the second, `passive` slow down the first.
 
-/// CPUs that this process may keep busy at the same time: its affinity mask, cut to its cgroup's quota. One CPU of
-/// every physical core comes first, then their siblings.
-std::vector<int> usable_cpus();
+// Files of the system are looked for below `root`, which tests replace.
+
+/// CPUs that this process may keep busy at the same time: its affinity mask, cut to the whole CPUs of its cgroup's
+/// quota. One CPU of every physical core comes first, then their siblings.
+std::vector<int> usable_cpus(const std::string& root = "");
 
 /// CPUs' worth of time per second that the cgroups (v1 or v2) of this process grant, or 0 for no limit.
-double cgroup_quota();
+double cgroup_quota(const std::string& root = "");
 
 /// Sets, where the user has not, the variables that bind threads to CPUs, and those that rows of the registry ask for
 /// under a cap below what the CPU could do (Implementation::environment); if any was missing, executes the program

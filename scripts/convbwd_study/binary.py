@@ -79,6 +79,10 @@ class Build:
             for row in self._ask("rows", "list", "--json").objects("rows")
         )
 
+    def cores(self) -> int:
+        """CPUs that the programs may keep busy at the same time, as they see it: affinity and quota count."""
+        return self._ask("machine", "machine", "--json").object("machine").whole("cores", least=1)
+
     def workload(self, source: str, batch: int | None) -> Workload:
         """The layers of a shipped workload or of a file of descriptors."""
         return self._layers(source, f"--workload={source}", batch)

@@ -93,6 +93,7 @@ def run(
     """Runs the cells of a study that are not there yet; run again, it goes on where it was."""
     with _one_line_errors():
         named = bool(workload or problem)
+        built = Build(build)
         options = Options(
             workloads=tuple(_source(name) for name in workload or ()) if named else Options.workloads,
             problems=tuple(problem or ()),
@@ -102,12 +103,12 @@ def run(
             passes=comma_list("--pass", pass_, PASSES),
             layouts=comma_list("--layout", layout, LAYOUTS),
             caches=comma_list("--cache", cache, CACHES),
-            threads=thread_list(threads),
+            threads=thread_list(threads, built.cores()),
             batch=batch if named or batch else DEFAULT_BATCH,
             budget=seconds_of(budget) if budget is not None else None,
         )
         folder = out or default_folder(options)
-        tally = _run(Build(build), options, folder, timeout, again=shlex.join(["scripts/study", *sys.argv[1:]]))
+        tally = _run(built, options, folder, timeout, again=shlex.join(["scripts/study", *sys.argv[1:]]))
         _out.print(f"{folder}: {shlex.join(['scripts/study', 'report', str(folder)])} draws the report")
         raise typer.Exit(tally.exit_code)
 

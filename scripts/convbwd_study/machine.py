@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the runner must know about this machine before the first cell: its CPU, usable cores and free memory."""
+"""What the runner must know about this machine before the first cell: its CPU and free memory."""
 
 from __future__ import annotations
 
 import contextlib
-import math
-import os
 import platform
 import re
 from pathlib import Path
@@ -40,13 +38,6 @@ def cpu_slug(facts: dict[str, str]) -> str:
     return slug(re.sub(r"\((R|TM)\)|\bCPU\b|@.*", " ", name, flags=re.IGNORECASE).lower(), longest=48)
 
 
-def usable_cpus() -> int:
-    """CPUs this process may run on: its affinity, and no more than the quota of its control group."""
-    cpus = len(os.sched_getaffinity(0))
-    quota = _cpu_quota()
-    return max(1, min(cpus, math.ceil(quota))) if quota else cpus
-
-
 def available_memory() -> int | None:
     """Bytes that can be had without swapping, at most the limit of the control group; None where unknown."""
     candidates = [
@@ -74,16 +65,6 @@ def memory_kills() -> int:
         with contextlib.suppress(OSError, ValueError):
             kills += sum(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("oom_kill "))
     return kills
-
-
-def _cpu_quota() -> float | None:
-    try:
-        quota, period = (_control_group("") / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError):
-        folder = _control_group("cpu")
-        old_quota, old_period = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
-        return old_quota / old_period if old_quota and old_period and old_quota > 0 else None
 
 
 def _control_group(controller: str) -> Path:

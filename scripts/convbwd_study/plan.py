@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from convbwd_study.binary import ISAS, Build, Layer, Row, Workload
 from convbwd_study.errors import NothingMatched, UsageError
-from convbwd_study.machine import cpu_facts, slug, usable_cpus
+from convbwd_study.machine import cpu_facts, slug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def make_plan(build: Build, options: Options) -> Plan:
     conditions = (
         options.layouts,
         options.caches,
-        options.threads or (usable_cpus(),),
+        options.threads or (build.cores(),),
         _caps(rows, options.isa),
     )
     several = [len(condition) > 1 for condition in conditions]
@@ -220,15 +220,15 @@ def comma_list(flag: str, text: str, known: Sequence[str] = ()) -> tuple[str, ..
     return words
 
 
-def thread_list(text: str) -> tuple[int, ...]:
-    """`1,2`, or `all`: as many as this process has CPUs."""
+def thread_list(text: str, cores: int) -> tuple[int, ...]:
+    """`1,2`, or `all` cores."""
 
     def count(word: str) -> int:
         if word == "all":
-            return usable_cpus()
+            return cores
         if re.fullmatch(r"[1-9][0-9]{0,2}|10[01][0-9]|102[0-4]", word):
-            if int(word) > usable_cpus():
-                raise UsageError(f"--threads {word}: this process may use {usable_cpus()} CPUs")
+            if int(word) > cores:
+                raise UsageError(f"--threads {word}: this process may keep {cores} CPUs busy")
             return int(word)
         raise UsageError(f"--threads {word}: expected numbers of CPUs, or all")
 
