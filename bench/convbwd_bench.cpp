@@ -66,6 +66,9 @@ int run(int argc, char** argv) {
   if (const std::string reason = options.out.empty() ? "" : support::reason_not_to_write(options.out); !reason.empty())
     support::refuse("--benchmark_out=" + options.out + " " + reason);
 
+  if (support::openmp_runtimes().size() > 1)
+    std::cerr << "convbwd_bench: several OpenMP runtimes are loaded, see openmp_runtimes in the results: times of "
+                 "threaded rows are disturbed\n";
   std::size_t width = 0;
   for (const auto& of_cell : entries)
     for (const Entry& entry : of_cell) width = std::max(width, entry.name.size() + sizeof "/manual_time");

@@ -177,6 +177,10 @@ TEST_F(FakeSystem, QuotaLimitsTheUsableCpus) {
   }
 }
 
+TEST(Threads, AreThoseOfOneRuntime) {
+  EXPECT_EQ(openmp_runtimes().size(), 1u) << testing::PrintToString(openmp_runtimes());
+}
+
 TEST(Threads, UsableCpusAreDistinct) {
   const std::vector<int> cpus = usable_cpus();
   ASSERT_FALSE(cpus.empty());

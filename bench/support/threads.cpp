@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/threads.h"
 
+#include <link.h>
 #include <omp.h>
 #include <sched.h>
 #include <unistd.h>
@@ -63,10 +64,15 @@ std::string siblings_of(int cpu, const std::string& root) {
   return siblings.empty() ? std::to_string(cpu) : siblings;
 }
 
-std::string joined(const std::vector<int>& numbers, const char* separator) {
+std::string joined(const std::vector<std::string>& words, const char* separator) {
   std::string text;
-  for (int number : numbers) text += (text.empty() ? "" : separator) + std::to_string(number);
+  for (const std::string& word : words) text += (text.empty() ? "" : separator) + word;
   return text;
+}
+std::string joined(const std::vector<int>& numbers, const char* separator) {
+  std::vector<std::string> words;
+  for (int number : numbers) words.push_back(std::to_string(number));
+  return joined(words, separator);
 }
 
 std::string variable(const char* name, std::string_view otherwise) {
@@ -165,6 +171,18 @@ void pin_threads(int threads) {
 
 std::string pinning() { return last_pinning; }
 
+std::vector<std::string> openmp_runtimes() {
+  std::vector<std::string> runtimes;
+  const auto look = [](dl_phdr_info* library, std::size_t, void* found) {
+    const std::string_view path = library->dlpi_name, file = path.substr(path.rfind('/') + 1);
+    for (std::string_view known : {"libgomp.", "libomp.", "libiomp5."})
+      if (file.starts_with(known)) static_cast<std::vector<std::string>*>(found)->emplace_back(file);
+    return 0;
+  };
+  dl_iterate_phdr(look, &runtimes);
+  return runtimes;
+}
+
 Facts thread_facts() {
   const double quota = cgroup_quota();
   const std::vector<int> cpus = usable_cpus();
@@ -172,6 +190,7 @@ Facts thread_facts() {
       {"cores", std::to_string(cpus.size())},
       {"affinity", joined(cpus, " ")},
       {"cpu_quota", quota > 0 ? std::to_string(quota) : "none"},
+      {"openmp_runtimes", joined(openmp_runtimes(), " ")},
       {"omp_wait_policy", variable("OMP_WAIT_POLICY", "not set")},
       {"gomp_spincount", variable("GOMP_SPINCOUNT", "not set")},
       {"omp_proc_bind", variable("OMP_PROC_BIND", "not set")},

@@ -36,7 +36,11 @@ void pin_threads(int threads);
 /// What pin_threads found: "yes: 0 1" (the CPU of each thread), or "no: " and why.
 std::string pinning();
 
-/// omp_wait_policy, omp_proc_bind, omp_places, gomp_spincount, affinity, cpu_quota, cores.
+/// File names of the OpenMP runtimes in this process. Each has threads of its own, which spin while another's work, so
+/// where there are several, times of threaded rows mean little.
+std::vector<std::string> openmp_runtimes();
+
+/// openmp_runtimes, omp_wait_policy, omp_proc_bind, omp_places, gomp_spincount, affinity, cpu_quota, cores.
 Facts thread_facts();
 
 }  // namespace convbwd::support
