@@ -64,6 +64,7 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb1ic4ih7iw5oc3oh9ow6kh3kw4ph1pw3",
     "mb2ic3ih6iw8oc4oh5ow11kh4kw3sh1sw1ph0pw4",
     "mb1ic2ih2iw3oc4oh7ow5kh2kw4ph1pw0",
+    "mb1ic1ih1iw1oc1oh1ow1kh3kw3ph0pw3",  // no tap meets the image
     // dilation, alone and with stride and pads
     "mb2ic3ih9iw11oc4kh3kw2dh1dw2",
     "mb1ic9ih10iw13oc7kh3kw3ph2pw2dh1dw1",

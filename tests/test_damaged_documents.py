@@ -125,7 +125,7 @@ def cell_of(file: Path) -> Cell:
     """What the manifest says about a document."""
     listed = next(cell for cell in whole(FIXTURE / "manifest.json")["cells"] if cell["key"] == file.stem)
     fields = {key: value for key, value in listed.items() if key != "pass"}
-    return Cell(**fields, source="", macs=0, pass_=listed["pass"])
+    return Cell(**fields, label=file.stem, source="", macs=0, pass_=listed["pass"])
 
 
 @settings(max_examples=300, deadline=None)

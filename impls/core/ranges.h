@@ -23,7 +23,7 @@ struct Parts {
   Dim total = 0, count = 1;
   constexpr Dim begin(Dim i) const { return total * i / count; }
   constexpr Range part(Dim i) const { return {begin(i), begin(i + 1)}; }
-  constexpr Dim largest() const { return ceil_div(total, count); }
+  constexpr Dim largest() const { return count ? ceil_div(total, count) : 0; }  // nothing has no parts
   constexpr Dim part_of(Dim thing) const { return ((thing + 1) * count - 1) / total; }
 };
 constexpr Parts parts_of_at_most(Dim most, Dim total) { return {total, ceil_div(total, most)}; }
