@@ -58,7 +58,7 @@ def test_a_study_under_nohup_does_not_mind(desk: Desk) -> None:
     assert at_work.wait(timeout=60) == ExitCode.GOOD
 
 
-@pytest.mark.parametrize("milliseconds", [10, 30, 60, 100, 200, 400])
+@pytest.mark.parametrize("milliseconds", [10, 30, 60, 100, 200, 400, 600, 800])
 def test_an_interruption_while_python_loads_leaves_no_traceback(milliseconds: int) -> None:
     start = (SCRIPTS / "study").read_text().splitlines()[-1]
     command = ["bash", "-c", f"root=$1; shift; {start}", "study", str(SCRIPTS.parent), "list"]

@@ -30,9 +30,14 @@ def answered_by(handler: Handler) -> Iterator[None]:
             signal.signal(number, earlier)
 
 
-def unblock() -> None:
-    """Lets signals in that scripts/study held back until there is somebody to answer them."""
+@contextlib.contextmanager
+def let_in() -> Iterator[None]:
+    """scripts/study holds the signals back until there is somebody to answer them; once all is done they are too late."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def leave(*_: object) -> NoReturn:
