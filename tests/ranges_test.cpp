@@ -42,6 +42,12 @@ TEST(Ranges, PartsFollowOneAnotherAndDifferByOneAtMost) {
     }
 }
 
+TEST(Ranges, NothingHasNoParts) {
+  const Parts none = parts_of_at_most(3, 0);
+  EXPECT_EQ(none.count, 0);
+  EXPECT_EQ(none.largest(), 0);
+}
+
 TEST(Ranges, OutputsInsideAreThoseWhosePositionExists) {
   for (Dim stride = 1; stride < 4; ++stride)
     for (Dim offset = -9; offset < 9; ++offset) {

@@ -10,8 +10,4 @@ inline constexpr Dim kLanes = 8;
 
 constexpr Dim vectors(Dim channels) { return ceil_div(channels, kLanes); }
 
-/// A dense, unpadded 1x1 layer does not know where its rows end. Joins as many rows as give at most 128 columns, which
-/// leaves fewer and fuller tiles; any other problem is returned as it is.
-Problem with_joined_rows(const Problem& problem);
-
 }  // namespace convbwd::avx2

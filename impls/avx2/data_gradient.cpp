@@ -22,6 +22,7 @@
 
 #include "avx2/data_tile.h"
 #include "avx2/packing.h"
+#include "core/joined_rows.h"
 #include "core/phases.h"
 
 namespace convbwd::avx2 {

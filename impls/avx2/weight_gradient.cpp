@@ -23,6 +23,7 @@
 
 #include "avx2/packing.h"
 #include "avx2/weight_tile.h"
+#include "core/joined_rows.h"
 
 namespace convbwd::avx2 {
 namespace {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/ranges.h"
 #include "core/simd.h"
 #include "core/tensor.h"
 #include "core/transpose.h"
@@ -18,7 +19,7 @@
 // at the edges, so nothing beyond the tensor is touched. Include this only in code compiled for one instruction set.
 namespace convbwd::simd {
 
-constexpr Dim blocks_of(Dim channels) { return (channels + kWidth - 1) / kWidth; }
+constexpr Dim blocks_of(Dim channels) { return ceil_div(channels, kWidth); }
 constexpr Dim padded(Dim channels) { return blocks_of(channels) * kWidth; }
 
 /// Some pixels of up to kWidth channels in a plain tensor.
@@ -104,15 +105,6 @@ View4<T> channels_of(View4<T> tensor, Dim first, Dim count, Dim step = 1) {
   tensor.data += first * tensor.stride[1];
   tensor.extent[1] = count;
   tensor.stride[1] *= step;
-  return tensor;
-}
-
-/// Likewise of its first dimension: images, or filters.
-template <class T>
-View4<T> outer_of(View4<T> tensor, Dim first, Dim count, Dim step = 1) {
-  tensor.data += first * tensor.stride[0];
-  tensor.extent[0] = count;
-  tensor.stride[0] *= step;
   return tensor;
 }
 

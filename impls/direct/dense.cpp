@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "direct/dense_data.h"
-#include "direct/dense_weights.h"
+#include "direct/dense.h"
+
 #include "direct/plans.h"
 
 namespace convbwd::direct {

@@ -50,21 +50,4 @@ inline void pack_taps(View4<const float> w, Dim k, Dim block, float* taps) {
                taps + r * S * kLanes);
 }
 
-/// A dense, unpadded 1x1 layer does not know where its rows end: joins as many rows as give at most kMostJoined
-/// columns, which leaves fewer and fuller tiles. Any other problem is returned as it is.
-inline Problem with_joined_rows(const Problem& problem) {
-  constexpr Dim kMostJoined = 128;
-  const bool rows_do_not_matter = problem.R * problem.S * problem.stride_h * problem.stride_w == 1 &&
-                                  problem.P == problem.H && problem.Q == problem.W &&
-                                  problem.pad_top + problem.pad_left == 0;
-  Problem joined = problem;
-  for (Dim rows = rows_do_not_matter ? std::min(problem.H, kMostJoined / problem.W) : 0; rows > 1; --rows)
-    if (problem.H % rows == 0) {
-      joined.H = joined.P = problem.H / rows;
-      joined.W = joined.Q = problem.W * rows;
-      break;
-    }
-  return joined;
-}
-
 }  // namespace convbwd::direct

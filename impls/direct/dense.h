@@ -7,6 +7,7 @@
 
 namespace convbwd::direct {
 
+std::unique_ptr<Plan> dense_data(const Problem& problem, int threads);
 std::unique_ptr<Plan> dense_weights(const Problem& problem, int threads);
 
 }  // namespace convbwd::direct

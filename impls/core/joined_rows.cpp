@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "avx2/blocks.h"
+#include "core/joined_rows.h"
 
 #include <algorithm>
 
-namespace convbwd::avx2 {
+namespace convbwd {
 
 Problem with_joined_rows(const Problem& problem) {
+  constexpr Dim kMostColumns = 128;
   const bool rows_do_not_matter = problem.R * problem.S * problem.stride_h * problem.stride_w == 1 &&
                                   problem.P == problem.H && problem.Q == problem.W &&
                                   problem.pad_top + problem.pad_left == 0;
   Problem joined = problem;
-  constexpr Dim kColumns = 128;
-  for (Dim rows = rows_do_not_matter ? std::min(problem.H, kColumns / problem.W) : 0; rows > 1; --rows)
+  for (Dim rows = rows_do_not_matter ? std::min(problem.H, kMostColumns / problem.W) : 0; rows > 1; --rows)
     if (problem.H % rows == 0) {
       joined.H = joined.P = problem.H / rows;
       joined.W = joined.Q = problem.W * rows;
@@ -20,4 +20,4 @@ Problem with_joined_rows(const Problem& problem) {
   return joined;
 }
 
-}  // namespace convbwd::avx2
+}  // namespace convbwd

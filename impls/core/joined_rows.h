@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/problem.h"
+
+namespace convbwd {
+
+/// A dense, unpadded 1x1 layer does not know where its rows end: joins as many rows as give at most 128 columns, which
+/// leaves fewer and fuller tiles. Any other problem is returned as it is.
+Problem with_joined_rows(const Problem& problem);
+
+}  // namespace convbwd
