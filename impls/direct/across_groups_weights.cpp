@@ -241,13 +241,6 @@ void WeightsAcrossGroups::add_run(const Run& run, const float* x, const float* d
                    dw + (k * at.C_per_group() + c) * dw_plane + column.dw);
 }
 
-/// The outputs o < outputs with  0 <= o * stride + offset < extent.
-Range outputs_inside(Dim extent, Dim outputs, Dim stride, Dim offset) {
-  const Dim first = offset >= 0 ? 0 : ceil_div(-offset, stride);
-  const Dim end = offset >= extent ? 0 : ceil_div(extent - offset, stride);
-  return {first, std::min(outputs, end)};
-}
-
 void WeightsAcrossGroups::add_column(const Column& column, const Run& run, const float* x, const float* dy,
                                      float* dw) const {
   const Problem& at = problem_;
