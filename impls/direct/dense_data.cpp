@@ -17,8 +17,11 @@
 //
 // What was tried (Zen 4, AVX-512, one thread; % of the FMA peak, of a 3x3 layer unless another is named):
 //   w from L2, 512 KB a slab, instead of L1, 48 KB    256 channels @ 14x14  88 -> 92: fewer passes over dx
-//   taps into the margins left out                    7x7  86 -> 95, 14x14  92 -> 95
-//   dy of the next tile but one asked for             better everywhere; w asked for: 2 to 5 % worse everywhere
+//   the same with AVX2, 160 KB instead of 20 KB       7x7  70 -> 78, 14x14  85 -> 87; 1x1 @ 28x28  76 -> 58, with 8 KB
+//   82 taps into the margins left out                    7x7  86 -> 95, 14x14  92 -> 95 dy of the next tile but one
+//   asked for             better everywhere; w asked for: 2 to 5 % worse everywhere; dy of
+//                                                     the next filters asked for, into L1: nothing
+//   tiles of 2 vectors x 14 for 1x1, or of 1 x 28     nothing, or half as fast (the compiler runs out of registers)
 //   dy copied for a 1x1 filter too                    a quarter slower
 //   the channels as the innermost loop                1x1 64 -> 256 @ 56x56  104 -> 96 GFLOP/s
 //   small images in one band, without the above       no gain at 7x7
@@ -35,9 +38,10 @@
 namespace convbwd::direct {
 namespace {
 
-// With 32 registers a tile asks so little of w that it may come from L2. With 16 it must come from L1: this is more
-// than half of 32 KB, and leaves room for three rows of dy for the same filters.
-constexpr Dim kSlabBytes = simd::kRegisters == 32 ? 512 << 10 : 20 << 10;
+/// Of w, for one block of channels. Several taps find most of dy in L1, so w may come from L2: longer sums, fewer
+/// passes over dx. One tap takes all of dy from L2: with 16 registers, where a tile reads w more often, w must come
+/// from L1.
+constexpr Dim slab_bytes(Dim taps) { return simd::kRegisters == 32 ? 512 << 10 : taps > 1 ? 160 << 10 : 12 << 10; }
 // Fits the smallest L2 in use (256 KB on old Xeons, 512 KB to 2 MB elsewhere) beside a small slab.
 constexpr Dim kBandBytes = 192 << 10;
 // A slab comes from L2 or L3, so it must serve this many positions.
@@ -237,7 +241,8 @@ void DenseData::sum_lattice(const Item& item, const Lattice& lattice, const Band
                             float* dx) const {
   const Dim taps = lattice.taps();
   const Dim block_bytes = filter_block(taps, c_blocks_.largest()) * static_cast<Dim>(sizeof(float));
-  const Parts slabs = taps ? parts_of_at_most(std::max<Dim>(1, kSlabBytes / block_bytes), k_blocks_) : Parts{0, 1};
+  const Parts slabs =
+      taps ? parts_of_at_most(std::max<Dim>(1, slab_bytes(taps) / block_bytes), k_blocks_) : Parts{0, 1};
   for (Dim slab = 0; slab < slabs.count; ++slab)
     for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
       const Range k = slabs.part(slab), c = c_blocks_.part(block);
