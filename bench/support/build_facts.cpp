@@ -9,6 +9,9 @@
 #ifdef CONVBWD_HAS_OPENBLAS
 extern "C" char* openblas_get_config();
 #endif
+#ifdef CONVBWD_HAS_BLIS
+extern "C" char* bli_info_get_version_str();
+#endif
 
 namespace convbwd::support {
 
@@ -24,6 +27,9 @@ Facts build_facts() {
 #endif
 #ifdef CONVBWD_HAS_OPENBLAS
   facts.emplace_back("openblas_version", openblas_get_config());
+#endif
+#ifdef CONVBWD_HAS_BLIS
+  facts.emplace_back("blis_version", bli_info_get_version_str());
 #endif
   return facts;
 }

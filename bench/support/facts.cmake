@@ -34,4 +34,7 @@ if(TARGET OpenBLAS::OpenBLAS)
   target_compile_definitions(convbwd_bench_support PRIVATE CONVBWD_HAS_OPENBLAS)
   target_link_libraries(convbwd_bench_support PRIVATE OpenBLAS::OpenBLAS)
 endif()
-
+if(TARGET BLIS::BLIS)
+  target_compile_definitions(convbwd_bench_support PRIVATE CONVBWD_HAS_BLIS)
+  target_link_libraries(convbwd_bench_support PRIVATE BLIS::BLIS)
+endif()

@@ -45,6 +45,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "dirty": "uncommitted changes",
         "onednn_version": "oneDNN",
         "openblas_version": "OpenBLAS",
+        "blis_version": "BLIS",
         "benchmark_version": "Google Benchmark",
         "binary_sha256": "binary (SHA-256)",
     },
