@@ -76,6 +76,13 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb5ic6ih4iw3oc7kh4kw3",
     "mb3ic11ih2iw5oc13kh4kw5ph1pw0",
     "mb4ic3ih7iw6oc5oh1ow1kh3kw2sh5sw4ph1pw0",
+    // channels that fill vectors of any width, so that nhwc needs no packing
+    "mb2ic32ih7iw9oc16kh3kw3ph1pw1",
+    "mb1ic48ih12iw9oc64kh3kw3sh2sw2ph1pw1",
+    "mb2ic32ih6iw14oc48kh1kw1",
+    "mb2ic16ih10iw7oc32kh1kw1sh2sw2",
+    "mb1ic16ih9iw10oc32kh2kw4sh3sw1ph1pw2dh1dw0",
+    "g2mb2ic64ih6iw5oc32kh3kw3ph1pw1",
     // groups, depthwise, depth multiplier
     "g2mb3ic6ih7iw9oc10kh3kw3ph1pw1",
     "g3mb2ic9ih8iw5oc6kh2kw3sh2sw1ph0pw1",

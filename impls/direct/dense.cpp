@@ -5,8 +5,9 @@
 
 namespace convbwd::direct {
 
-std::unique_ptr<Plan> dense(const Problem& problem, Pass pass, int threads) {
-  return pass == Pass::data ? dense_data(problem, threads) : dense_weights(problem, threads);
+std::unique_ptr<Plan> dense(const Problem& problem, Pass pass, const PlanOptions& options) {
+  return pass == Pass::data ? dense_data(problem, options.threads, options.layout)
+                            : dense_weights(problem, options.threads, options.layout);
 }
 
 }  // namespace convbwd::direct

@@ -7,7 +7,9 @@
 
 namespace convbwd::direct {
 
-std::unique_ptr<Plan> dense_data(const Problem& problem, int threads);
-std::unique_ptr<Plan> dense_weights(const Problem& problem, int threads);
+/// In nhwc, images whose blocks of channels are full are read and written as they are; all other plain tensors are
+/// packed.
+std::unique_ptr<Plan> dense_data(const Problem& problem, int threads, Layout layout);
+std::unique_ptr<Plan> dense_weights(const Problem& problem, int threads, Layout layout);
 
 }  // namespace convbwd::direct

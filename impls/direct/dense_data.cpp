@@ -22,7 +22,8 @@
 //   asked for             better everywhere; w asked for: 2 to 5 % worse everywhere; dy of
 //                                                     the next filters asked for, into L1: nothing
 //   tiles of 2 vectors x 14 for 1x1, or of 1 x 28     nothing, or half as fast (the compiler runs out of registers)
-//   dy copied for a 1x1 filter too                    a quarter slower
+//   dy copied for a 1x1 filter too                    a quarter slower, but for nhwc, which needs no packing then:
+//                                                     1x1 256 -> 64 @ 56x56  67 -> 88 GFLOP/s, weights 66 -> 99
 //   the channels as the innermost loop                1x1 64 -> 256 @ 56x56  104 -> 96 GFLOP/s
 //   small images in one band, without the above       no gain at 7x7
 #include <omp.h>
@@ -53,7 +54,7 @@ const DataTile* tiles_of(Dim vectors) {
 
 class DenseData final : public Plan {
  public:
-  DenseData(const Problem& problem, int threads);
+  DenseData(const Problem& problem, int threads, Layout layout);
 
   std::size_t workspace_bytes() const override {
     return static_cast<std::size_t>(threads_ * panel_floats_) * sizeof(float);
@@ -61,7 +62,7 @@ class DenseData final : public Plan {
   std::size_t packed_bytes(Role role) const override;
   void pack(Role role, View4<const float> plain, std::byte* packed) const override;
   void unpack(Role, const std::byte* packed, View4<float> plain) const override {
-    image_layout(problem_, Role::dx).unpack(reinterpret_cast<const float*>(packed), plain, threads_);
+    dx_.unpack(reinterpret_cast<const float*>(packed), plain, threads_);
   }
   void execute(const Operands& operands, std::span<std::byte> workspace) const override;
   std::string resolved() const override;
@@ -97,6 +98,8 @@ class DenseData final : public Plan {
 
   Problem problem_;
   int threads_;
+  bool in_place_;  // dy and dx are plain nhwc
+  ImageLayout dy_, dx_;
   Dim k_blocks_;    // of one group
   Parts c_blocks_;  // vectors of channels of one group, as tiles take them
   std::vector<Lattice> lattices_;
@@ -107,9 +110,12 @@ class DenseData final : public Plan {
   Dim panel_plane_ = 0, panel_floats_ = 0;
 };
 
-DenseData::DenseData(const Problem& problem, int threads)
+DenseData::DenseData(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
+      in_place_(layout == Layout::nhwc && has_full_blocks(problem)),
+      dy_(image_layout(problem_, Role::dy, in_place_)),
+      dx_(image_layout(problem_, Role::dx, in_place_)),
       k_blocks_(simd::blocks_of(problem.K_per_group())),
       c_blocks_(parts_of_at_most(kTileVectors, simd::blocks_of(problem.C_per_group()))) {
   const Problem& at = problem_;
@@ -148,19 +154,21 @@ DenseData::DenseData(const Problem& problem, int threads)
   const Dim panel_rows = std::min(at.P, bands_.largest() + beyond_ - lowest_ - 1);
   constexpr Dim kLine = 16;
   panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
-  const bool margins = columns_.begin < 0 || columns_.end > at.Q;
-  panel_floats_ = margins ? images_.largest() * k_blocks_ * panel_plane_ : 0;
+  const bool copied = in_place_ || columns_.begin < 0 || columns_.end > at.Q;
+  panel_floats_ = copied ? images_.largest() * k_blocks_ * panel_plane_ : 0;
 }
 
 std::size_t DenseData::packed_bytes(Role role) const {
+  if (in_place_ && role != Role::w) return 0;
   // At least one vector: a filter without a tap that meets the image still has a layout of its own.
-  const Dim floats = role == Role::w ? std::max(problem_.G * w_floats_, kLanes) : image_layout(problem_, role).floats();
+  const Dim floats =
+      role == Role::w ? std::max(problem_.G * w_floats_, kLanes) : (role == Role::dy ? dy_ : dx_).floats();
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
 
 void DenseData::pack(Role role, View4<const float> plain, std::byte* packed) const {
   float* to = reinterpret_cast<float*>(packed);
-  role == Role::w ? pack_filters(plain, to) : image_layout(problem_, role).pack(plain, to, threads_);
+  role == Role::w ? pack_filters(plain, to) : dy_.pack(plain, to, threads_);
 }
 
 // The sub-filters of a group, lattice by lattice. With two vectors of channels in a block:
@@ -194,9 +202,9 @@ void DenseData::pack_filters(View4<const float> w, float* packed) const {
 }
 
 void DenseData::execute(const Operands& operands, std::span<std::byte> workspace) const {
-  const float* dy = reinterpret_cast<const float*>(operands.packed_at(Role::dy));
   const float* w = reinterpret_cast<const float*>(operands.packed_at(Role::w));
-  float* dx = reinterpret_cast<float*>(operands.packed_at(Role::dx));
+  const float* dy = in_place_ ? operands.dy.data : reinterpret_cast<const float*>(operands.packed_at(Role::dy));
+  float* dx = in_place_ ? operands.dx.data : reinterpret_cast<float*>(operands.packed_at(Role::dx));
 #pragma omp parallel for collapse(4) schedule(dynamic) num_threads(threads_)
   for (Dim images = 0; images < images_.count; ++images)
     for (Dim group = 0; group < problem_.G; ++group)
@@ -212,27 +220,16 @@ void DenseData::execute(const Operands& operands, std::span<std::byte> workspace
         }
 }
 
-//   panel[image][k / kLanes][p - outputs.begin][q - columns.begin][k % kLanes]      0 ... 0 | q = 0: k0 ... | ... | 0
-//   ... 0
-//
-// Without margins dy is read where it is: a copy of 25 MB took a quarter of the time of a 1x1 layer of 256 filters.
+//   panel[image][k / kLanes][p - outputs.begin][q - columns.begin][k % kLanes]     0 ... | q = 0: k0 ... | ... | 0 ...
 DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* panel) const {
-  const ImageLayout layout = image_layout(problem_, Role::dy);
-  const Range inside{std::max<Dim>(0, columns_.begin), std::min(problem_.Q, columns_.end)};
-  const float* rows = dy + layout.offset(item.images.begin, item.group, 0) + item.outputs.begin * problem_.Q * kLanes;
-  const Dim image = layout.offset(1, 0, 0), pitch = problem_.Q * kLanes, row_floats = columns_.size() * kLanes;
-  if (panel_floats_ == 0) return {rows + columns_.begin * kLanes, image, layout.plane(), pitch};
+  const float* rows = dy + dy_.offset(item.images.begin, item.group, 0) + item.outputs.begin * dy_.row();
+  const Dim row_floats = columns_.size() * kLanes;
+  if (panel_floats_ == 0) return {rows + columns_.begin * dy_.pixel, dy_.image, dy_.block, dy_.row()};
   for (Dim n = 0; n < item.images.size(); ++n)
-    for (Dim k = 0; k < k_blocks_; ++k) {
-      float* to = panel + (n * k_blocks_ + k) * panel_plane_;
-      const float* from = rows + n * image + k * layout.plane();
-      for (Dim p = item.outputs.begin; p < item.outputs.end; ++p, from += pitch, to += row_floats) {
-        float* const copy = to + (inside.begin - columns_.begin) * kLanes;
-        std::fill(to, copy, 0.0f);
-        std::copy(from + inside.begin * kLanes, from + inside.end * kLanes, copy);
-        std::fill(copy + inside.size() * kLanes, to + row_floats, 0.0f);
-      }
-    }
+    for (Dim k = 0; k < k_blocks_; ++k)
+      for (Dim p = 0; p < item.outputs.size(); ++p)
+        copy_row(rows + dy_.offset(n, 0, k) + p * dy_.row(), dy_.pixel, problem_.Q, columns_,
+                 panel + (n * k_blocks_ + k) * panel_plane_ + p * row_floats);
   return {panel, k_blocks_ * panel_plane_, panel_plane_, row_floats};
 }
 
@@ -259,7 +256,6 @@ void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, 
   const Range taps = lattice.row.taps_at(i, problem_.P);
   const bool first = k.begin == 0;
   if (taps.size() == 0 && !first) return;
-  const ImageLayout layout = image_layout(problem_, Role::dx);
   DataSum sum{.filters = std::min(k.end * kLanes, problem_.K_per_group()) - k.begin * kLanes,
               .rows = taps.size(),
               .columns = lattice.column.taps,
@@ -277,8 +273,8 @@ void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, 
   const float* filters = w + taps.begin * filter_block(lattice.column.taps, c.size());
   const Dim h = lattice.row.first + i * problem_.stride_h;
   float* row =
-      dx + layout.offset(item.images.begin + n, item.group, c.begin) + (h * problem_.W + lattice.column.first) * kLanes;
-  DataTarget target{.dx = row, .position = problem_.stride_w * kLanes, .vector = layout.plane(), .first = first};
+      dx + dx_.offset(item.images.begin + n, item.group, c.begin) + h * dx_.row() + lattice.column.first * dx_.pixel;
+  DataTarget target{.dx = row, .position = problem_.stride_w * dx_.pixel, .vector = dx_.block, .first = first};
   const Parts tiles = parts_of_at_most(tile_positions(c.size()), lattice.column.count);
   for (Dim j = 0; j < tiles.count; ++j) {
     const Range positions = tiles.part(j);
@@ -297,8 +293,8 @@ std::string DenseData::resolved() const {
 
 }  // namespace
 
-std::unique_ptr<Plan> dense_data(const Problem& problem, int threads) {
-  return std::make_unique<DenseData>(problem, threads);
+std::unique_ptr<Plan> dense_data(const Problem& problem, int threads, Layout layout) {
+  return std::make_unique<DenseData>(problem, threads, layout);
 }
 
 }  // namespace convbwd::direct

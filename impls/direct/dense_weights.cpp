@@ -38,14 +38,14 @@ constexpr std::array<WeightTile, kTileStreams> kTiles{weight_tile<1>, weight_til
 
 class DenseWeights final : public Plan {
  public:
-  DenseWeights(const Problem& problem, int threads);
+  DenseWeights(const Problem& problem, int threads, Layout layout);
 
   std::size_t workspace_bytes() const override {
     return static_cast<std::size_t>(threads_ * panel_floats_) * sizeof(float);
   }
   std::size_t packed_bytes(Role role) const override;
   void pack(Role role, View4<const float> plain, std::byte* packed) const override {
-    image_layout(problem_, role).pack(plain, reinterpret_cast<float*>(packed), threads_);
+    (role == Role::x ? x_ : dy_).pack(plain, reinterpret_cast<float*>(packed), threads_);
   }
   void unpack(Role, const std::byte* packed, View4<float> plain) const override;
   void execute(const Operands& operands, std::span<std::byte> workspace) const override;
@@ -69,6 +69,8 @@ class DenseWeights final : public Plan {
 
   Problem problem_;
   int threads_;
+  bool in_place_;  // x and dy are plain nhwc
+  ImageLayout x_, dy_;
   Dim c_vectors_, k_vectors_;  // of one group of the convolution
   Dim k_tiles_;
   Range taps_{0, 0}, outputs_{0, 0};  // columns of the filter that meet the image, and output columns that do
@@ -77,9 +79,12 @@ class DenseWeights final : public Plan {
   Dim panel_rows_ = 0, panel_floats_ = 0;
 };
 
-DenseWeights::DenseWeights(const Problem& problem, int threads)
+DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
+      in_place_(layout == Layout::nhwc && has_full_blocks(problem)),
+      x_(image_layout(problem_, Role::x, in_place_)),
+      dy_(image_layout(problem_, Role::dy, in_place_)),
       c_vectors_(simd::blocks_of(problem.C_per_group())),
       k_vectors_(simd::blocks_of(problem.K_per_group())),
       k_tiles_(ceil_div(problem.K_per_group(), kTileFilters)) {
@@ -103,15 +108,15 @@ DenseWeights::DenseWeights(const Problem& problem, int threads)
 
   const Dim most_rows = row_runs_.largest(), most_images = image_runs_.largest();
   panel_rows_ = std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1);
-  const bool margins = columns_.begin < 0 || columns_.end > at.W;
-  if (margins)
+  if (in_place_ || columns_.begin < 0 || columns_.end > at.W)
     panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
 }
 
 std::size_t DenseWeights::packed_bytes(Role role) const {
+  if (in_place_ && role != Role::dw) return 0;
   // At least one vector: a filter without a tap that meets the image still has a layout of its own.
   const Dim sums = std::max<Dim>(1, problem_.G * streams_.total * problem_.R * k_tiles_ * kTileFilters);
-  const Dim floats = role == Role::dw ? sums * kLanes : image_layout(problem_, role).floats();
+  const Dim floats = role == Role::dw ? sums * kLanes : (role == Role::x ? x_ : dy_).floats();
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
 
@@ -146,8 +151,8 @@ void DenseWeights::unpack(Role, const std::byte* packed, View4<float> plain) con
 }
 
 void DenseWeights::execute(const Operands& operands, std::span<std::byte> workspace) const {
-  const float* x = reinterpret_cast<const float*>(operands.packed_at(Role::x));
-  const float* dy = reinterpret_cast<const float*>(operands.packed_at(Role::dy));
+  const float* x = in_place_ ? operands.x.data : reinterpret_cast<const float*>(operands.packed_at(Role::x));
+  const float* dy = in_place_ ? operands.dy.data : reinterpret_cast<const float*>(operands.packed_at(Role::dy));
   float* dw = reinterpret_cast<float*>(operands.packed_at(Role::dw));
 #pragma omp parallel num_threads(threads_)
   {
@@ -176,15 +181,15 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
   const Range h{std::max<Dim>(0, at.h_of(run.rows.begin, 0)), std::min(at.H, at.h_of(run.rows.end - 1, at.R - 1) + 1)};
   const Pixels pixels = pixels_of(run, group, {first_c, ceil_div(stream.end, taps_.size())}, h, x, panel);
 
-  const ImageLayout outputs = image_layout(at, Role::dy);
   WeightSum sum{.images = run.images.size(),
                 .rows = 0,
                 .columns = outputs_.size(),
                 .x_image = pixels.image,
                 .x_row = at.stride_h * pixels.row,
                 .x_column = at.stride_w * kLanes,
-                .dy_image = outputs.offset(1, 0, 0),
-                .dy_row = at.Q * kLanes,
+                .dy_image = dy_.image,
+                .dy_row = dy_.row(),
+                .dy_column = dy_.pixel,
                 .skip_first = false,
                 .skip_last = false,
                 .x_ahead = 0,
@@ -218,11 +223,12 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
     for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
       const Dim k = tile * kTileFilters;
       // The next vector of filters is asked for by the first tile of this one, what the next streams read by the last.
-      sum.dy_ahead = k % kLanes == 0 ? outputs.plane() : 0;
+      sum.dy_ahead = k % kLanes == 0 ? dy_.block : 0;
       sum.x_ahead = tile + 1 == tiles.end && panel_floats_ == 0 ? stream.size() * pixels.vector : 0;
       kTiles[static_cast<std::size_t>(stream.size() - 1)](sum, first_pixel,
-                                                          dy + outputs.offset(run.images.begin, group, k / kLanes) +
-                                                              (p.begin * at.Q + outputs_.begin) * kLanes + k % kLanes,
+                                                          dy + dy_.offset(run.images.begin, group, k / kLanes) +
+                                                              p.begin * dy_.row() + outputs_.begin * dy_.pixel +
+                                                              k % kLanes,
                                                           dw + tile_offset(group, streams, r, k), run.first);
     }
   }
@@ -234,24 +240,15 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
 ///   0
 DenseWeights::Pixels DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x,
                                              float* panel) const {
-  const ImageLayout layout = image_layout(problem_, Role::x);
-  const Dim pitch = problem_.W * kLanes, row_floats = columns_.size() * kLanes;
-  if (panel_floats_ == 0)
-    return {x + layout.offset(run.images.begin, group, c.begin) + h.begin * pitch + columns_.begin * kLanes,
-            layout.plane(), layout.offset(1, 0, 0), pitch};
+  const float* from = x + x_.offset(run.images.begin, group, c.begin) + h.begin * x_.row();
+  if (panel_floats_ == 0) return {from + columns_.begin * x_.pixel, x_.block, x_.image, x_.row()};
+  const Dim row_floats = columns_.size() * kLanes;
   const Pixels pixels{panel, run.images.size() * panel_rows_ * row_floats, panel_rows_ * row_floats, row_floats};
-  const Range copied{std::max<Dim>(0, columns_.begin), std::min(problem_.W, columns_.end)};
-  for (Dim vector = c.begin; vector < c.end; ++vector)
-    for (Dim image = 0; image < run.images.size(); ++image) {
-      const float* from = x + layout.offset(run.images.begin + image, group, vector) + h.begin * pitch;
-      float* to = panel + (vector - c.begin) * pixels.vector + image * pixels.image;
-      for (Dim row = h.begin; row < h.end; ++row, from += pitch, to += row_floats) {
-        float* const inside = to + (copied.begin - columns_.begin) * kLanes;
-        std::fill(to, inside, 0.0f);
-        std::copy(from + copied.begin * kLanes, from + copied.end * kLanes, inside);
-        std::fill(inside + copied.size() * kLanes, to + row_floats, 0.0f);
-      }
-    }
+  for (Dim vector = 0; vector < c.size(); ++vector)
+    for (Dim image = 0; image < run.images.size(); ++image)
+      for (Dim row = 0; row < h.size(); ++row)
+        copy_row(from + x_.offset(image, 0, vector) + row * x_.row(), x_.pixel, problem_.W, columns_,
+                 panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
   return pixels;
 }
 
@@ -263,8 +260,8 @@ std::string DenseWeights::resolved() const {
 
 }  // namespace
 
-std::unique_ptr<Plan> dense_weights(const Problem& problem, int threads) {
-  return std::make_unique<DenseWeights>(problem, threads);
+std::unique_ptr<Plan> dense_weights(const Problem& problem, int threads, Layout layout) {
+  return std::make_unique<DenseWeights>(problem, threads, layout);
 }
 
 }  // namespace convbwd::direct

@@ -18,7 +18,7 @@ static_assert(kLanes % kTileFilters == 0, "the filters of a tile lie in one vect
 struct WeightSum {
   Dim images, rows, columns;
   Dim x_image, x_row, x_column;
-  Dim dy_image, dy_row;
+  Dim dy_image, dy_row, dy_column;
   bool skip_first, skip_last;  // the first stream reads a margin in the first column, the last one in the last column
   Dim x_ahead, dy_ahead;       // from what is read to what will be soon; 0: nothing to ask for
   Dim streams[kTileStreams];   // from x to where each begins
@@ -54,9 +54,9 @@ void weight_tile(const WeightSum& sum, const float* x, const float* dy, float* d
       Dim columns = sum.columns - sum.skip_last;
       if (sum.skip_first) {
         add_column.template operator()<1, 0>(output, pixel);
-        output += kLanes, pixel += sum.x_column, --columns;
+        output += sum.dy_column, pixel += sum.x_column, --columns;
       }
-      for (; columns > 0; --columns, output += kLanes, pixel += sum.x_column) {
+      for (; columns > 0; --columns, output += sum.dy_column, pixel += sum.x_column) {
         __builtin_prefetch(output + sum.dy_ahead);
         add_column.template operator()<0, 0>(output, pixel);
       }

@@ -25,7 +25,7 @@ bool has_few_channels(const Problem& problem) { return problem.G == 1 && problem
 std::unique_ptr<Plan> plan(const Problem& problem, Pass pass, const PlanOptions& options) {
   auto packed = has_small_groups(problem)   ? across_groups(problem, pass, options.threads)
                 : has_few_channels(problem) ? few_channels(problem, pass, options)
-                                            : dense(problem, pass, options.threads);
+                                            : dense(problem, pass, options);
   return options.layout == Layout::native ? std::move(packed) : packing_inside(std::move(packed), pass);
 }
 

@@ -10,7 +10,8 @@
 namespace convbwd::direct {
 
 /// Any problem: vectors of channels, sums over filters and taps (data) or over outputs (weights) in registers.
-std::unique_ptr<Plan> dense(const Problem& problem, Pass pass, int threads);
+/// Knows nhwc itself.
+std::unique_ptr<Plan> dense(const Problem& problem, Pass pass, const PlanOptions& options);
 
 /// Groups of few channels (depthwise among them): a lane a group.
 std::unique_ptr<Plan> across_groups(const Problem& problem, Pass pass, int threads);
