@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
+#include <tuple>
 
 #include "core/descriptor.h"
 #include "core/proof.h"
@@ -59,6 +60,14 @@ std::map<std::string, Tally>& tallies() {
   return all;
 }
 
+/// The right answers, each computed once.
+const Reference& reference(const Problem& problem, Pass pass, Data data, double growth) {
+  static std::map<std::tuple<std::string, Pass, Data, double>, Reference> all;
+  const std::tuple key(to_string(problem), pass, data, growth);
+  const auto found = all.find(key);
+  return (found != all.end() ? found : all.try_emplace(key, problem, pass, data, growth, kSeed).first)->second;
+}
+
 class Implementations : public testing::TestWithParam<Case> {};
 
 TEST_P(Implementations, MatchTheDefinition) {
@@ -78,8 +87,8 @@ TEST_P(Implementations, MatchTheDefinition) {
       tally.skipped[support.reason]++;
       continue;
     }
-    const Reference integers(problem, pass, Data::integers, row->integer_growth, kSeed);
-    const Reference reals(problem, pass, Data::normal, row->integer_growth, kSeed);
+    const Reference& integers = reference(problem, pass, Data::integers, row->integer_growth);
+    const Reference& reals = reference(problem, pass, Data::normal, row->integer_growth);
     ASSERT_TRUE(integers.inputs().exact) << "no whole numbers small enough for " << where;
     for (int threads : row->threaded ? std::vector<int>{1, 3} : std::vector<int>{1}) {
       const std::size_t offset = threads == 1 ? sizeof(float) : 0;

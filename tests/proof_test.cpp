@@ -89,6 +89,19 @@ TEST_P(Checkers, PassWhatIsRight) {
   }
 }
 
+TEST_P(Checkers, PassWhatIsRightAfterEviction) {
+  harm = nullptr;
+  Session session(kDamaged, kSmall, pass(), {});
+  const Reference reference(kSmall, pass(), std::get<1>(GetParam()), 1, 7);
+  reference.load(session);
+  session.prepare();
+  session.evict();
+  session.execute();
+  const Verdict verdict = reference.judge(session.output(), kDamaged);
+  EXPECT_TRUE(verdict) << verdict.wrong;
+  EXPECT_EQ(session.damage(), "");
+}
+
 TEST_P(Checkers, CatchOneNanInTheMiddle) {
   const Verdict verdict =
       with_element(kSmall, last() / 2, [](float) { return std::numeric_limits<float>::quiet_NaN(); });

@@ -26,12 +26,12 @@ struct Cpu {
   std::string model, vendor, family_model_stepping, hypervisor;
 };
 
+#if defined(__x86_64__)
+
 std::string trimmed(const std::string& text) {
   const std::size_t begin = text.find_first_not_of(' ');
   return begin == std::string::npos ? "" : text.substr(begin, text.find_last_not_of(' ') - begin + 1);
 }
-
-#if defined(__x86_64__)
 
 /// Registers as text, up to the first NUL.
 std::string characters(std::initializer_list<unsigned> registers) {

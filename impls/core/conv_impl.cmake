@@ -4,7 +4,7 @@
 #
 # Compiles every source of <folder> once per instruction set and adds its rows to the generated list, in the order of
 # the calls. An instruction set of another architecture is left out without a word; one that the compiler does not
-# know, and a folder whose library is missing, stay in the list as "not built: reason".
+# know, a folder whose library is missing, and one for other architectures only, stay in the list as "not built: reason".
 #
 # Each compiled folder is linked into one relocatable object in which every symbol but the exported rows is local.
 # Otherwise the linker could take its copy of an inline function (any std:: template) from an object built for AVX and
@@ -28,7 +28,7 @@ set(CONVBWD_FLAGS_avx2 -mavx2 -mfma)
 # rows are mostly tails: reordered, Zen 4, ResNet-50's 3x3 layers, GFLOP/s with 256 | 512 | 128:
 #   56 wide: dx 27.8 | 27.5 | 18.9   dw 23.0 | 17.5 | 22.1     14 wide: dx 10.5 | 9.7 | 10.2   dw 7.1 | 5.2 | 8.5
 set(CONVBWD_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=256)
-set(CONVBWD_FLAGS_neon "")
+set(CONVBWD_FLAGS_neon -Wno-psabi)  # gcc notes that versions before 10 passed pairs of vectors otherwise
 
 set_property(GLOBAL PROPERTY CONVBWD_DECLARATIONS "")
 set_property(GLOBAL PROPERTY CONVBWD_ENTRIES "")
@@ -72,10 +72,12 @@ function(conv_impl folder)
     endif()
   endif()
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp")
+  set(other_architecture TRUE)
   foreach(isa IN LISTS arg_ISAS)
     if(NOT isa IN_LIST CONVBWD_ISAS)
       continue()
     endif()
+    set(other_architecture FALSE)
     if(CONVBWD_FLAGS_${isa})
       string(REPLACE ";" " " flags "${CONVBWD_FLAGS_${isa}}")
       check_cxx_compiler_flag("${flags}" CONVBWD_COMPILER_KNOWS_${isa})
@@ -97,6 +99,10 @@ function(conv_impl folder)
     set_property(GLOBAL APPEND_STRING PROPERTY CONVBWD_ENTRIES
       "    {\"${folder}\", Isa::${isa}, &${symbol}, {}},\n")
   endforeach()
+  if(other_architecture)
+    list(JOIN arg_ISAS ", " isas)
+    _conv_list_not_built(${folder} "${isas} is not of ${CMAKE_SYSTEM_PROCESSOR}")
+  endif()
 endfunction()
 
 # The library that tests and benchmarks link: core, the generated list, and every implementation.

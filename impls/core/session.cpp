@@ -9,15 +9,19 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 
-void flush_lines([[maybe_unused]] const Buffer& buffer) {
+void flush_line(const std::byte* line) {
 #if defined(__x86_64__)
-  for (std::size_t at = 0; at < buffer.size(); at += kCacheLine) __builtin_ia32_clflush(buffer.data() + at);
+  __builtin_ia32_clflush(line);
+#elif defined(__aarch64__)
+  asm volatile("dc civac, %0" ::"r"(line) : "memory");
 #endif
 }
 
 void flush_fence() {
 #if defined(__x86_64__)
   __builtin_ia32_mfence();
+#elif defined(__aarch64__)
+  asm volatile("dsb sy" ::: "memory");
 #endif
 }
 
@@ -96,7 +100,8 @@ std::string Session::damage() const {
 }
 
 void Session::evict() const {
-  for (const Buffer* buffer : buffers()) flush_lines(*buffer);
+  for (const Buffer* buffer : buffers())
+    for (std::size_t at = 0; at < buffer->size(); at += kCacheLine) flush_line(buffer->data() + at);
   flush_fence();
 }
 
