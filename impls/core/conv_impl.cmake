@@ -4,7 +4,8 @@
 #
 # Compiles every source of <folder> once per instruction set and adds its rows to the generated list, in the order of
 # the calls. An instruction set of another architecture is left out without a word; one that the compiler does not
-# know, a folder whose library is missing, and one for other architectures only, stay in the list as "not built: reason".
+# know, a folder whose library is missing, and one that is for other architectures only, stay in the list as
+# "not built: reason".
 #
 # Each compiled folder is linked into one relocatable object in which every symbol but the exported rows is local.
 # Otherwise the linker could take its copy of an inline function (any std:: template) from an object built for AVX and
