@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kCacheLine = 64;
 
-void flush_line(const std::byte* line) {
+void flush_line([[maybe_unused]] const std::byte* line) {
 #if defined(__x86_64__)
   __builtin_ia32_clflush(line);
 #elif defined(__aarch64__)
