@@ -32,7 +32,7 @@ def answered_by(handler: Handler) -> Iterator[None]:
 
 @contextlib.contextmanager
 def let_in() -> Iterator[None]:
-    """scripts/study holds the signals back until there is somebody to answer them; once all is done they are too late."""
+    """scripts/study holds signals back until there is somebody to answer them; once all is done they are too late."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         yield
