@@ -65,6 +65,13 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic3ih6iw8oc4oh5ow11kh4kw3sh1sw1ph0pw4",
     "mb1ic2ih2iw3oc4oh7ow5kh2kw4ph1pw0",
     "mb1ic1ih1iw1oc1oh1ow1kh3kw3ph0pw3",  // no tap meets the image
+    // widths, and images of one pixel, for which libraries have loops of their own
+    "mb2ic3ih6iw56oc2kh1kw1",
+    "mb1ic2ih5iw111oc3kh1kw1sh2sw2",
+    "mb1ic2ih4iw56oc3kh1kw3ph0pw1",
+    "mb2ic3ih30iw28oc66kh1kw3ph0pw1",
+    "mb2ic3ih1iw1oc5kh3kw3ph1pw1",
+    "mb2ic2ih4iw4oc3kh3kw3sh2sw2ph1pw1",
     // dilation, alone and with stride and pads
     "mb2ic3ih9iw11oc4kh3kw2dh1dw2",
     "mb1ic9ih10iw13oc7kh3kw3ph2pw2dh1dw1",
