@@ -12,6 +12,9 @@ extern "C" char* openblas_get_config();
 #ifdef CONVBWD_HAS_BLIS
 extern "C" char* bli_info_get_version_str();
 #endif
+#ifdef CONVBWD_HAS_LIBXSMM
+#include <libxsmm_version.h>
+#endif
 
 namespace convbwd::support {
 
@@ -30,6 +33,9 @@ Facts build_facts() {
 #endif
 #ifdef CONVBWD_HAS_BLIS
   facts.emplace_back("blis_version", bli_info_get_version_str());
+#endif
+#ifdef CONVBWD_HAS_LIBXSMM
+  facts.emplace_back("libxsmm_version", LIBXSMM_VERSION);
 #endif
   return facts;
 }

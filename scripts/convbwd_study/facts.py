@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "onednn_version": "oneDNN",
         "openblas_version": "OpenBLAS",
         "blis_version": "BLIS",
+        "libxsmm_version": "LIBXSMM",
         "benchmark_version": "Google Benchmark",
         "binary_sha256": "binary (SHA-256)",
     },
