@@ -35,7 +35,7 @@ Facts build_facts() {
   facts.emplace_back("blis_version", bli_info_get_version_str());
 #endif
 #ifdef CONVBWD_HAS_LIBXSMM
-  facts.emplace_back("libxsmm_version", LIBXSMM_VERSION);
+  facts.emplace_back("libxsmm_version", LIBXSMM_CONFIG_VERSION);
 #endif
   return facts;
 }
