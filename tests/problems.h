@@ -122,6 +122,19 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "g4mb2ic4ih3iw5oc4kh3kw2ph4pw3",
     "g12mb3ic12ih4iw3oc12kh4kw3",
     "g9mb1ic9ih7iw5oc9oh1ow1kh3kw2sh5sw4ph1pw0",
+    // blocks of outputs: full ones at both edges, tails of one and of most, windows wider than the image, a run of
+    // images
+    "g9mb5ic9ih7iw7oc9kh3kw3ph1pw1",
+    "g17mb2ic17ih6iw15oc17kh3kw3ph1pw2",
+    "g5mb2ic5ih7iw20oc5kh5kw5ph4pw4",
+    "g8mb2ic8ih9iw14oc8kh4kw7ph1pw6",
+    "g6mb3ic6ih5iw1oc6kh3kw3ph1pw1",
+    "g7mb2ic7ih8iw9oc7oh8ow8kh3kw5ph1pw0",
+    // output by output: one, two and three rows of taps, odd widths and strides, no output whose window is whole
+    "g9mb3ic9ih7iw15oc9kh3kw3sh2sw2ph1pw1",
+    "g8mb2ic8ih8iw1oc8kh5kw3sh2sw2ph2pw1",
+    "g6mb2ic6ih9iw5oc6kh4kw7sh2sw2ph1pw3",
+    "g5mb2ic5ih10iw19oc5kh7kw6sh1sw3ph3pw5",
     // groups of a few channels, and multipliers both ways
     "g9mb1ic9ih8iw10oc27kh3kw3ph1pw1",
     "g8mb2ic24ih5iw11oc8kh3kw3sh2sw2ph1pw1",

@@ -2,28 +2,27 @@
 //
 // dw[k,c,r,s] = sum over n, p, q of  dy[n,k,p,q] * x[n,c,h,w],  a lane a group.
 //
-// The sums of some rows of a filter stay in registers over a run of rows, or of small images, and are then added to dw.
-// A block of outputs is loaded once for all of these rows; the window of x slides over it, so an x is loaded once for
-// all of its taps: outputs + rows * (outputs + taps - 1) loads for rows * outputs * taps FMAs.
-//   32 registers, 3x3: 9 sums + 7 dy + 1 x, 0.54 loads an FMA     7x7: 3 rows, 21 + 7 + 1 = 29, 0.31
-//   16 registers, 3x3: 9 sums + 6 dy + 1 x, 0.56                  7x7: 1 row, 7 + 7 + 1 = 15, 0.41, but only 7 chains
-// Measured on 5x5 and 7x7, Zen 4: 0.84 to 0.95 of the FMA peak with AVX-512; 0.68 to 0.78 with AVX2, and 0.38 to 0.54
-// on 7 x 7 images. A 3x3 of stride 2 reaches 0.19 to 0.28 on 56 x 56: two walks, and little to reuse.
+// The sums of some rows of a filter stay in registers over a run of rows of outputs, or of small images, and are then
+// added to dw. Two kernels:
+//   across_groups_weights_block.h   3, 5 or 7 taps, stride 1: a window of x slides over a block of outputs
+//   across_groups_weights_rows.h    any other row of a filter: one output at a time
+// Precision: sums of some hundred terms. Threads: blocks of groups, or shares of the runs with a dw each, added up in a
+// fixed order; the result depends on the number of threads at most.
 //
-// [[gnu::flatten]] matters: without it gcc 12 leaves the larger bodies outlined, the sums in memory, and 7x7 at a
-// quarter of the speed. Precision: block sums of some hundred terms. Threads: blocks of groups, or shares of the runs
-// with a dw each, added up in a fixed order; the result depends on the number of threads at most.
-#include <omp.h>
-
+// Every lambda of a kernel is always_inline: the sums then become registers before gcc 12 looks at the loops. Inlined
+// later they were stored with flags that say which have changed, and compilation took three times as long. Without
+// [[gnu::flatten]] on top, small images lose 10 %.
 #include <algorithm>
 #include <array>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "core/buffer.h"
 #include "core/ranges.h"
-#include "core/unroll.h"
 #include "direct/across_groups.h"
 #include "direct/across_groups_layout.h"
-#include "direct/across_groups_walks.h"
+#include "direct/across_groups_weights_block.h"
+#include "direct/across_groups_weights_rows.h"
 
 namespace convbwd::direct {
 namespace {
@@ -31,103 +30,25 @@ namespace {
 using simd::kWidth;
 using simd::Vec;
 
-constexpr Dim kMostTaps = 7;
-constexpr int kMostSums = simd::kRegisters == 32 ? 24 : 12;
-constexpr int kChains = simd::kWidth == 16 ? 4 : 8;
-
-constexpr int tile_rows(int taps) { return std::max(1, std::min(7, kMostSums / taps)); }
-constexpr int tile_sets(int rows, int taps) {
-  const int sums = rows * taps;
-  return sums >= kChains ? 1 : std::min((kChains + sums - 1) / sums, kMostSums / sums);
-}
-constexpr int tile_outputs(int rows, int taps) {
-  return std::min(7, simd::kRegisters - 1 - rows * taps * tile_sets(rows, taps));
-}
-
-struct TileWalk {
-  Dim x_image, x_row, x_tap_row, x_position;
-  Dim dy_image, dy_row, dy_output;
-  Dim stride_h, dilation_h, H;
-  Dim dw_row, dw_tap;
-  Dim positions, lead;  // position i meets output i + lead - t
-  Range outputs;        // that meet a position through any tap
-};
-
-struct TileRows {
-  Dim images, rows, h;
-};
-
-/// Sums over some rows of some images.
-template <int kRows, int kTaps>
-[[gnu::flatten]] void add_rows(const TileWalk& walk, const TileRows& rows, const float* x, const float* dy, float* dw) {
-  constexpr int kSets = tile_sets(kRows, kTaps), kOutputs = tile_outputs(kRows, kTaps);
-  constexpr int kWindow = kOutputs + kTaps - 1;
-  static_assert(kOutputs > 0);
-  Vec sums[kSets][kRows][kTaps];
-  unroll<kSets>([&](auto set) {
-    unroll<kRows>([&](auto r) { unroll<kTaps>([&](auto t) { sums[set][r][t] = simd::zero(); }); });
-  });
-  const auto add_block = [&](auto guarded, Dim begin, Dim h, const float* x_row, const float* dy_row)
-      __attribute__((always_inline)) {
-    const Dim low = begin - walk.lead, count = walk.outputs.end - begin;
-    const Dim inside_begin = -low, inside_end = std::min(walk.positions - low, count + kTaps - 1);
-    Vec y[kOutputs];
-    const float* output = dy_row + begin * walk.dy_output;
-    unroll<kOutputs>([&](auto j) {
-      y[j] = !guarded || j < count ? simd::load(output) : simd::zero();
-      output += walk.dy_output;
-    });
-    unroll<kRows>([&](auto r) {
-      const Dim image_row = h + r * walk.dilation_h;
-      if (image_row >= 0 && image_row < walk.H) {
-        const float* position = x_row + r * walk.x_tap_row + low * walk.x_position;
-        unroll<kWindow>([&](auto m) {
-          if (!guarded || (m >= inside_begin && m < inside_end)) {
-            const Vec pixel = simd::load(position);
-            unroll<kTaps>([&](auto t) {
-              constexpr int j = m - t;
-              if constexpr (j >= 0 && j < kOutputs)
-                sums[j % kSets][r][t] = simd::fma(pixel, y[j], sums[j % kSets][r][t]);
-            });
-          }
-          position += walk.x_position;
-        });
-      }
-    });
-  };
-  for (Dim image = 0; image < rows.images; ++image)
-    for (Dim row = 0; row < rows.rows; ++row) {
-      const Dim h = rows.h + row * walk.stride_h;
-      const float* x_row = x + image * walk.x_image + row * walk.x_row;
-      const float* dy_row = dy + image * walk.dy_image + row * walk.dy_row;
-      for (Dim begin = walk.outputs.begin; begin < walk.outputs.end; begin += kOutputs) {
-        const Dim low = begin - walk.lead;
-        if (low >= 0 && low + kWindow <= walk.positions && begin + kOutputs <= walk.outputs.end)
-          add_block(std::false_type{}, begin, h, x_row, dy_row);
-        else
-          add_block(std::true_type{}, begin, h, x_row, dy_row);
-      }
-    }
-  unroll<kRows>([&](auto r) {
-    unroll<kTaps>([&](auto t) {
-      Vec sum = sums[0][r][t];
-      unroll<kSets - 1>([&](auto set) { sum = sum + sums[set + 1][r][t]; });
-      float* to = dw + r * walk.dw_row + t * walk.dw_tap;
-      simd::store(to, simd::load(to) + sum);
-    });
-  });
-}
-
-using AddRows = void (*)(const TileWalk& walk, const TileRows& rows, const float* x, const float* dy, float* dw);
+using AddRows = void (*)(const RowsWalk& walk, const RowsRun& run, const float* x, const float* dy, float* dw);
+/// The kernel for a number of rows and columns of a filter.
+using Kernels = std::array<AddRows, most_rows(1)>;
 template <int kTaps>
-constexpr auto kAddRows = []<int... row>(std::integer_sequence<int, row...>) {
-  return std::array<AddRows, 7>{add_rows<row + 1, kTaps>...};
+constexpr Kernels kByRows = []<int... row>(std::integer_sequence<int, row...>) {
+  return Kernels{add_rows<row + 1, kTaps>...};
 }
-(std::make_integer_sequence<int, tile_rows(kTaps)>{});
-constexpr auto kAddRowsByTaps = []<int... tap>(std::integer_sequence<int, tap...>) {
-  return std::array<std::array<AddRows, 7>, sizeof...(tap)>{kAddRows<tap + 1>...};
+(std::make_integer_sequence<int, most_rows(kTaps)>{});
+template <int kTaps>
+constexpr Kernels kBlocks = []() {
+  Kernels kernels{};
+  if constexpr (has_blocks(kTaps))
+    for (int rows = 0; rows < block_rows(kTaps); ++rows) kernels[static_cast<std::size_t>(rows)] = add_blocks<kTaps>;
+  return kernels;
+}();
+constexpr auto kKernels = []<int... tap>(std::integer_sequence<int, tap...>) {
+  return std::array{std::array{kByRows<tap + 1>...}, std::array{kBlocks<tap + 1>...}};
 }
-(std::make_integer_sequence<int, kMostTaps>{});
+(std::make_integer_sequence<int, kMostWeightTaps>{});
 
 class WeightsAcrossGroups final : public AcrossGroups {
  public:
@@ -140,15 +61,15 @@ class WeightsAcrossGroups final : public AcrossGroups {
 
  private:
   struct Column {
-    TileWalk walk;
-    const std::array<AddRows, 7>* add_rows;
+    RowsWalk walk;
+    const Kernels* kernels;
     Parts filter_rows;
-    Dim x, dy, dw;
+    Dim x, dw;
   };
   struct Run {
     Range images, rows;
   };
-  Column column(const Walk& walk) const;
+  Column column(Range taps) const;
   void add_run(const Run& run, const float* x, const float* dy, float* dw) const;
   void add_column(const Column& column, const Run& run, const float* x, const float* dy, float* dw) const;
 
@@ -158,12 +79,11 @@ class WeightsAcrossGroups final : public AcrossGroups {
 };
 
 WeightsAcrossGroups::WeightsAcrossGroups(const Problem& problem, int threads) : AcrossGroups(problem, threads) {
-  for (const Walk& walk :
-       walks_of(problem.W, problem.Q, problem.S, problem.stride_w, problem.dilation_w, problem.pad_left, kMostTaps))
-    if (walk.taps > 0) {
-      const Column next = column(walk);
-      if (next.walk.outputs.size() > 0) columns_.push_back(next);
-    }
+  const Parts chunks = parts_of_at_most(kMostWeightTaps, problem.S);
+  for (Dim chunk = 0; chunk < chunks.count; ++chunk) {
+    const Column next = column(chunks.part(chunk));
+    if (next.walk.outputs.size() > 0) columns_.push_back(next);
+  }
   constexpr Dim kRunBytes = 256 << 10;
   constexpr Dim kRunOutputs = 256;
   const Dim row_bytes =
@@ -174,31 +94,37 @@ WeightsAcrossGroups::WeightsAcrossGroups(const Problem& problem, int threads) : 
   shares_ = blocks % threads == 0 ? 1 : std::min(runs, ceil_div(4 * threads, blocks));
 }
 
-WeightsAcrossGroups::Column WeightsAcrossGroups::column(const Walk& walk) const {
+WeightsAcrossGroups::Column WeightsAcrossGroups::column(Range taps) const {
   const Problem& at = problem_;
-  const TileWalk tile{
+  const Dim first = at.w_of(0, taps.begin), last = at.w_of(0, taps.end - 1);
+  const Range by_first = outputs_inside(at.W, at.Q, at.stride_w, first);
+  const Range by_last = outputs_inside(at.W, at.Q, at.stride_w, last);
+  const Range outputs{std::min(by_last.begin, at.Q), by_first.end};
+  Range whole{std::max(outputs.begin, by_first.begin), std::min(outputs.end, by_last.end)};
+  if (whole.size() == 0) whole = {outputs.begin, outputs.begin};
+  const RowsWalk walk{
       .x_image = layout(Role::x).entry(),
       .x_row = at.stride_h * at.W * kWidth,
+      .x_output = at.stride_w * kWidth,
       .x_tap_row = at.dilation_h * at.W * kWidth,
-      .x_position = walk.x_step * kWidth,
+      .x_tap = at.dilation_w * kWidth,
       .dy_image = layout(Role::dy).entry(),
       .dy_row = at.Q * kWidth,
-      .dy_output = walk.y_step * kWidth,
-      .stride_h = at.stride_h,
-      .dilation_h = at.dilation_h,
-      .H = at.H,
       .dw_row = at.S * kWidth,
-      .dw_tap = walk.tap_step * kWidth,
-      .positions = walk.x_count,
-      .lead = walk.lead,
-      .outputs = {std::max<Dim>(0, walk.lead - (walk.taps - 1)), std::min(walk.y_count, walk.x_count + walk.lead)}};
-  const int taps = static_cast<int>(walk.taps);
-  return {tile,
-          &kAddRowsByTaps[static_cast<std::size_t>(taps - 1)],
-          parts_of_at_most(tile_rows(taps), at.R),
-          walk.x_first * kWidth,
-          walk.y_first * kWidth,
-          walk.first_tap * kWidth};
+      .h_row = at.stride_h,
+      .h_tap = at.dilation_h,
+      .H = at.H,
+      .w_output = at.stride_w,
+      .w_tap = at.dilation_w,
+      .W = at.W,
+      .w_first = first,
+      .outputs = outputs,
+      .whole = whole,
+  };
+  const int count = static_cast<int>(taps.size());
+  const bool blocks = has_blocks(count) && at.stride_w == 1 && at.dilation_w == 1;
+  return {walk, &kKernels[blocks][static_cast<std::size_t>(count - 1)],
+          parts_of_at_most(blocks ? block_rows(count) : most_rows(count), at.R), first * kWidth, taps.begin * kWidth};
 }
 
 void WeightsAcrossGroups::execute(const Operands& operands, std::span<std::byte> workspace) const {
@@ -237,7 +163,7 @@ void WeightsAcrossGroups::add_run(const Run& run, const float* x, const float* d
   for (Dim k = 0; k < at.K_per_group(); ++k)
     for (Dim c = 0; c < at.C_per_group(); ++c)
       for (const Column& column : columns_)
-        add_column(column, run, x + c * x_plane + column.x, dy + k * dy_plane + column.dy,
+        add_column(column, run, x + c * x_plane + column.x, dy + k * dy_plane,
                    dw + (k * at.C_per_group() + c) * dw_plane + column.dw);
 }
 
@@ -246,23 +172,19 @@ void WeightsAcrossGroups::add_column(const Column& column, const Run& run, const
   const Problem& at = problem_;
   for (Dim part = 0; part < column.filter_rows.count; ++part) {
     const Range r = column.filter_rows.part(part);
-    // Rows of outputs that meet the image through the first or the last of these rows of the filter.
-    Range p = run.rows;
-    if (r.size() == 1) {
-      const Range inside = outputs_inside(at.H, at.P, at.stride_h, at.h_of(0, r.begin));
-      p = {std::max(p.begin, inside.begin), std::min(p.end, inside.end)};
-      if (p.size() == 0) continue;
-    }
-    const Dim h = at.h_of(p.begin, r.begin);
-    (*column.add_rows)[static_cast<std::size_t>(r.size() - 1)](
-        column.walk, {run.images.size(), p.size(), h}, x + run.images.begin * column.walk.x_image + h * at.W * kWidth,
-        dy + run.images.begin * column.walk.dy_image + p.begin * column.walk.dy_row, dw + r.begin * column.walk.dw_row);
+    const Dim h = at.h_of(run.rows.begin, r.begin);
+    (*column.kernels)[static_cast<std::size_t>(r.size() - 1)](
+        column.walk, {run.images.size(), run.rows.size(), h, static_cast<int>(r.size())},
+        x + run.images.begin * column.walk.x_image + h * at.W * kWidth,
+        dy + run.images.begin * column.walk.dy_image + run.rows.begin * column.walk.dy_row,
+        dw + r.begin * column.walk.dw_row);
   }
 }
 
 std::string WeightsAcrossGroups::resolved() const {
-  return "groups as lanes, " + std::to_string(columns_.size()) + " walks, " + std::to_string(image_runs_.largest()) +
-         " images x " + std::to_string(row_runs_.largest()) + " rows, " + std::to_string(shares_) + " shares";
+  return "groups as lanes, " + std::to_string(columns_.size()) + " runs of taps, " +
+         std::to_string(image_runs_.largest()) + " images x " + std::to_string(row_runs_.largest()) + " rows, " +
+         std::to_string(shares_) + " shares";
 }
 
 }  // namespace
