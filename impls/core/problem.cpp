@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/problem.h"
 
+#include <algorithm>
+
 #include "core/ranges.h"
 
 namespace convbwd {
@@ -88,6 +90,12 @@ std::string fault_of(const Problem& problem) {
   }
   for (Dim reach : {problem.pad_bottom(), problem.pad_right()})
     if (reach >= kMost) return "the last window lies 2^31 or more beyond the image";
+  // Copies with the pads, the strides' gaps or the dilated filter written out are no larger than this.
+  const Dim rows = problem.H + problem.pad_top + std::max<Dim>(problem.pad_bottom(), 0);
+  const Dim columns = problem.W + problem.pad_left + std::max<Dim>(problem.pad_right(), 0);
+  const double planes = static_cast<double>(problem.N) * static_cast<double>(std::max(problem.C, problem.K));
+  if (planes * static_cast<double>(rows) * static_cast<double>(columns) >= kMostElements)
+    return "with its pads the image has 2^40 or more elements";
   return {};
 }
 
