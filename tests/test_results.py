@@ -154,6 +154,12 @@ def test_missing_cells_are_counted_and_never_summed_silently(tmp_path):
         assert total.missing == 1
 
 
+def test_a_document_under_the_name_of_another_cell_is_refused(study):
+    (study / "cells/cell0001.json").write_bytes((study / "cells/cell0000.json").read_bytes())
+    with pytest.raises(BadDocument, match=r"cell0001.json: context.pass: .*another cell"):
+        results.load(study)
+
+
 def test_documents_of_an_earlier_build_give_way(study):
     old = json.loads((study / "cells" / "cell0000.json").read_text())
     for one in old["benchmarks"]:

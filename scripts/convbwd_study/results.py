@@ -82,13 +82,16 @@ def load(folder: Path) -> Study:
     samples: list[dict[str, object]] = []
     facts: dict[str, dict[str, str]] = {}
     hardware: list[str] = []
-    wanted = {entry["key"] for entry in listed}
+    wanted = {entry["key"]: entry for entry in listed}
     read = [documents.read(file) for file in files]
     for file, document in zip(files, read, strict=True):
         context = document.object("context")
         facts[file.stem] = {key: value for key, value in context.values.items() if isinstance(value, str)}
         hardware.append(_caches(context))
         cells.append(_cell(file.stem, context) | {"listed": file.stem in wanted})
+        for field, planned in wanted.get(file.stem, {}).items():
+            if cells[-1][field] != planned:
+                context.refuse(field, f"the manifest has {planned} here: the document of another cell")
     _compare_peaks(cells)
     for file, document, cell in zip(files, read, cells, strict=True):
         add_entries(file.stem, cell, document, rows, samples)
