@@ -10,6 +10,9 @@ HOSTILE_NAMES = [
     "=cmd|' /C calc'!A0",
     "datum.x', alert(1), '",
     "日本|*_`[a](b)",
+    "constructor",
+    "__proto__",
+    "a\u2028b",
 ]
 
 

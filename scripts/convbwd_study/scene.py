@@ -6,6 +6,7 @@ Names from files are data: they appear in data values and scale domains, never i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,25 @@ class Figure:
             spec: dict[str, Any] = self.chart.to_dict()
         spec.pop("config", None)
         spec["datasets"] = {name: [_rounded(row) for row in rows] for name, rows in spec.get("datasets", {}).items()}
-        return spec | {"description": f"{self.title}. {self.caption}"}
+        plain: dict[str, Any] = _plain(spec)
+        return plain | {"description": f"{self.title}. {self.caption}"}
+
+
+_MEMBERS_OF_OBJECTS = re.compile(
+    r"constructor|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString|toString|valueOf|__\w+__"
+)
+
+
+def _plain(part: Any) -> Any:
+    """Vega looks names up in bare JavaScript objects, which have members of their own, and takes no line separators."""
+    if isinstance(part, dict):
+        return {key: _plain(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_plain(value) for value in part]
+    if not isinstance(part, str):
+        return part
+    text = re.sub("[\u2028\u2029]", " ", part)
+    return text + "\u200b" if _MEMBERS_OF_OBJECTS.fullmatch(text) else text
 
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:
