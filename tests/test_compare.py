@@ -71,6 +71,18 @@ def test_the_same_study_twice_changes_nothing(tmp_path):
     assert "Not listed: those with the same one first, 4 of 4." in result.path.read_text()
 
 
+@pytest.mark.parametrize("disturbed", ["one", "two"])
+def test_noisy_cells_are_compared_without_certainty(tmp_path, disturbed):
+    halves = {"one": ROWS, "two": [Row("a", efficiency=0.25), *ROWS[1:]]}
+    noisy = {name: {"noisy": "the bandwidth fell" if name == disturbed else ""} for name in halves}
+    folders = [write(tmp_path / name, Recipe(rows=rows, machine=noisy[name])) for name, rows in halves.items()]
+    (match,) = comparison.matches(analyses_of(*folders))
+    table = comparison.side_by_side(match)
+    compared = table[table["ratio"].notna()]
+    assert set(compared["verdict"]) == {"not enough data"}
+    assert compared[["ratio_lo", "ratio_hi"]].isna().all(axis=None)
+
+
 def test_facts_that_differ(pair):
     studies = {label: analysis.study for label, analysis in analyses_of(*pair).items()}
     differing, same = comparison.differences(studies)

@@ -206,5 +206,5 @@ def _rows_table(match: Match, joined: pd.DataFrame) -> Table:
         "Every layer and implementation",
         columns,
         rows,
-        "Times faster: than in the first study; over 1 means less time.",
+        "Times faster: than in the first study; over 1 means less time. Without an interval: too few rounds, or noisy.",
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from convbwd_study import answers, facts, headline, words
 from convbwd_study.analysis import Analysis, View, timed
 from convbwd_study.scene import PASS_TITLES, Scene
-from convbwd_study.stats import NAN, unpaired_ratio
+from convbwd_study.stats import NAN, Estimate, Ratio, unpaired_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,8 @@ def _changed_problems(match: Match) -> list[str]:
 
 def side_by_side(match: Match) -> pd.DataFrame:
     """One row a layer, pass, implementation and study: its time and share of that machine's own peak, and `ratio`: how
-    many times faster it is than in the first study that has a time (with interval and verdict)."""
+    many times faster it is than in the first study that has a time (with interval and verdict). Where the machine
+    changed during either cell there is only the ratio: separate races do not share what disturbed them."""
     odd = set(_changed_problems(match))
     parts = [scene.rows.assign(study=label) for label, scene in match.scenes.items()]
     table = pd.concat(parts, ignore_index=True)
@@ -103,15 +104,17 @@ def side_by_side(match: Match) -> pd.DataFrame:
     table = table[present].reset_index(drop=True)
     found = []
     for _, group in table.groupby(keys, sort=False):
-        reference = None
+        reference, disturbed = None, False
         for _, row in group.iterrows():
             entry = row.to_dict() | {"ratio": NAN, "ratio_lo": NAN, "ratio_hi": NAN, "verdict": ""}
             if np.isfinite(row["seconds"]):
                 times = match.scenes[row["study"]].analysis.samples(row)
                 if reference is None:
-                    reference = times
+                    reference, disturbed = times, bool(row["noisy"])
                 else:
                     ratio = unpaired_ratio(times, reference)
+                    if disturbed or row["noisy"]:
+                        ratio = Ratio(Estimate(ratio.estimate.value), "not enough data", ratio.n)
                     faster = ratio.estimate.inverse()
                     entry |= {
                         "ratio": faster.value,
