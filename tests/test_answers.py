@@ -3,6 +3,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -236,3 +237,12 @@ def test_alternatives_in_words():
     assert words.one_of(["a", "b"]) == "a or b"
     assert words.one_of(["a", "b", "c"]) == "a, b or c"
     assert words.one_of(["a", "b", "c", "d", "e"]) == "a, b, c or 2 more"
+
+
+def test_a_total_without_an_interval_is_not_level_with_the_first_past_one_that_is_behind():
+    first, single, certain, once, wide = (SimpleNamespace(name=name) for name in ("a", "b", "c", "d", "e"))
+    ratios = {"b": (1.1,), "c": (1.2, 1.1, 1.3), "d": (1.4,), "e": (1.4, 0.9, 1.9)}
+    for total in (single, certain, once, wide):
+        total.over = lambda _, of=ratios[total.name]: stats.Estimate(*of)
+    level = headline._level([first, single, certain, once, wide])
+    assert [total.name for total in level] == ["a", "b", "e"]

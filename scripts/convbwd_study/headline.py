@@ -118,7 +118,7 @@ def _network(scene: Scene) -> list[str]:
     whole = f"{part} {scene.view.workload}"
     if best.missing:
         whole += f" (but for {words.counted(best.missing, 'layer pass', 'layer passes')} that nobody has a time for)"
-    level = [single[0], *(total for total in single[1:] if not _behind(total.over(single[0])))] if single else []
+    level = _level(single)
     names = [total.name for total in level]
     use = f"{words.one_of(names)} for every layer" if alone else "the best of each layer"
     if alone and len(level) > 1:
@@ -151,6 +151,18 @@ def _single(single: list[Total], level: list[Total], alone: bool) -> list[str]:
     if alone:
         return [f"The next, {behind}."]
     return [f"As a single implementation use {first.name}: {words.duration(first.seconds.value)}; the next, {behind}."]
+
+
+def _level(by_time: list[Total]) -> list[Total]:
+    """The first, and all that may be as fast; behind one that certainly is not, only those with an interval."""
+    level, others_behind = by_time[:1], False
+    for total in by_time[1:]:
+        ratio = total.over(by_time[0])
+        if _behind(ratio):
+            others_behind = True
+        elif ratio.has_interval or not others_behind:
+            level.append(total)
+    return level
 
 
 def _how_close(totals: list[Total]) -> str:
