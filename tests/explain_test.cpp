@@ -173,8 +173,9 @@ TEST(Explain, RefusesWhatNobodyReads) {
     ASSERT_FALSE(reason.empty()) << text;
     EXPECT_EQ(reason.front(), letter);
   }
-  for (const char* text : {"mb1ic1ih2oc1oh2kh1sh2000000000", "mb1ic1ih2oc1oh1kh2dh2000000000ph2000000000",
-                           "mb1ic1ih3oc1oh3kh1sh40ph39", "mb1ic1ih2oc1oh8kh1sh9ph2"}) {
+  for (const char* text :
+       {"mb1ic1ih2iw1oc1oh2ow1kh1kw1sh2000000000sw1", "mb1ic1ih2iw1oc1oh1ow1kh2kw1dh2000000000dw0ph2000000000pw0",
+        "mb1ic1ih3oc1oh3kh1sh40ph39", "mb1ic1ih2oc1oh8kh1sh9ph2"}) {
     const std::string reason = too_big_to_derive(problem_of(text));
     ASSERT_EQ(reason.substr(0, 5), "pads,") << text << reason;
     EXPECT_LT(reason.size(), 150u);
