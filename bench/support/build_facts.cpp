@@ -3,7 +3,7 @@
 #include "support/commit.h"
 #include "support/machine.h"
 
-#ifdef CONVBWD_HAS_ONEDNN
+#ifdef CONVBWD_HAS_DNNL
 #include <dnnl.h>
 #endif
 #ifdef CONVBWD_HAS_OPENBLAS
@@ -23,7 +23,7 @@ Facts build_facts() {
   for (const auto& [key, value] : kBuildInfo) facts.emplace_back(key, or_unknown(value));
   facts.emplace_back("commit", kCommit);
   facts.emplace_back("dirty", kDirty);
-#ifdef CONVBWD_HAS_ONEDNN
+#ifdef CONVBWD_HAS_DNNL
   const dnnl_version_t* v = dnnl_version();
   facts.emplace_back("onednn_version",
                      std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch));

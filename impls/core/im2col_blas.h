@@ -11,8 +11,8 @@
 // The lowering of core/im2col.h, multiplied by somebody else's BLAS:
 //
 //   dw [K x RSC]    += dy [K x NPQ]  * lowered(x)  [NPQ x RSC]
-//   dx [C x pixels]  = w' [C x KRS]  * lowered(dy) [KRS x pixels]      w' = rot180(w), one product a phase of the
-//   stride
+//   dx [C x pixels]  = w' [C x KRS]  * lowered(dy) [KRS x pixels]
+//                                                          w' = rot180(w), one product a phase of the stride
 //
 // A BLAS wants plain matrices: what is not one already (rows or columns side by side at one distance) is written out,
 // in blocks of 8 MB. A 1x1 filter's matrices are plain tensors and go in as they are. Memory: the padded copy of up to

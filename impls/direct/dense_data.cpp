@@ -16,16 +16,15 @@
 // The nest is that of Goto and van de Geijn's matrix product (ACM TOMS 34, 2008), without lowering anything to one.
 //
 // What was tried (Zen 4, AVX-512, one thread; % of the FMA peak, of a 3x3 layer unless another is named):
-//   w from L2, 512 KB a slab, instead of L1, 48 KB    256 channels @ 14x14  88 -> 92: fewer passes over dx
-//   the same with AVX2, 160 KB instead of 20 KB       7x7  70 -> 78, 14x14  85 -> 87; 1x1 @ 28x28  76 -> 58, with 8 KB
-//   82 taps into the margins left out                    7x7  86 -> 95, 14x14  92 -> 95 dy of the next tile but one
-//   asked for             better everywhere; w asked for: 2 to 5 % worse everywhere; dy of
-//                                                     the next filters asked for, into L1: nothing
-//   tiles of 2 vectors x 14 for 1x1, or of 1 x 28     nothing, or half as fast (the compiler runs out of registers)
-//   dy copied for a 1x1 filter too                    a quarter slower, but for nhwc, which needs no packing then:
-//                                                     1x1 256 -> 64 @ 56x56  67 -> 88 GFLOP/s, weights 66 -> 99
-//   the channels as the innermost loop                1x1 64 -> 256 @ 56x56  104 -> 96 GFLOP/s
-//   small images in one band, without the above       no gain at 7x7
+//   - w from L2, 512 KB a slab, instead of L1, 48 KB: 256 channels @ 14x14 88 -> 92, for fewer passes over dx
+//   - the same with AVX2, 160 KB instead of 20 KB: 7x7 70 -> 78, 14x14 85 -> 87; 1x1 @ 28x28 76 -> 58, 12 KB: 80
+//   - taps into the margins left out: 7x7 86 -> 95, 14x14 92 -> 95
+//   - dy of the next tile but one asked for: better everywhere; w asked for: 2 to 5 % worse everywhere; dy of the next
+//     filters asked for, into L1: nothing
+//   - tiles of 2 vectors x 14 for 1x1, or of 1 x 28: nothing, or half as fast (the compiler runs out of registers)
+//   - dy copied for a 1x1 filter too: a quarter slower; for nhwc, packed before, 256 -> 64 @ 56x56 67 -> 88 GFLOP/s
+//   - the channels as the innermost loop: 1x1 64 -> 256 @ 56x56 104 -> 96 GFLOP/s
+//   - small images in one band, without the above: no gain at 7x7
 #include <omp.h>
 
 #include <algorithm>
@@ -228,8 +227,8 @@ DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* pan
   for (Dim n = 0; n < item.images.size(); ++n)
     for (Dim k = 0; k < k_blocks_; ++k)
       for (Dim p = 0; p < item.outputs.size(); ++p)
-        copy_row(rows + dy_.offset(n, 0, k) + p * dy_.row(), dy_.pixel, problem_.Q, columns_,
-                 panel + (n * k_blocks_ + k) * panel_plane_ + p * row_floats);
+        copy_block_row(rows + dy_.offset(n, 0, k) + p * dy_.row(), dy_.pixel, problem_.Q, columns_,
+                       panel + (n * k_blocks_ + k) * panel_plane_ + p * row_floats);
   return {panel, k_blocks_ * panel_plane_, panel_plane_, row_floats};
 }
 

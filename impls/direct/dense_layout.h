@@ -51,7 +51,7 @@ inline ImageLayout image_layout(const Problem& problem, Role role, bool nhwc) {
 }
 
 /// One block of the pixels of a row, `pixel` floats apart, from column columns.begin on: zeros where there is none.
-inline void copy_row(const float* row, Dim pixel, Dim width, Range columns, float* to) {
+inline void copy_block_row(const float* row, Dim pixel, Dim width, Range columns, float* to) {
   const Range inside{std::max<Dim>(0, columns.begin), std::min(width, columns.end)};
   float* const first = to + (inside.begin - columns.begin) * kLanes;
   std::fill(to, first, 0.0f);

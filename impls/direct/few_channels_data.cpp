@@ -16,11 +16,8 @@ namespace {
 
 using simd::kWidth;
 
-#ifndef PB
-#define PB 512
-#endif
 // Of an L2 of 1 MB, half; the outputs of a band and the dy of the next one take less than the rest.
-constexpr Dim kBandBytes = PB << 10;
+constexpr Dim kBandBytes = 512 << 10;
 // Of dy, for the tiles that share it: half an L1.
 constexpr Dim kSlabBytes = 16 << 10;
 constexpr Dim kFloatBytes = sizeof(float);
