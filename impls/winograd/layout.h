@@ -1,50 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/buffer.h"
-#include "core/channel_vectors.h"
+#include "core/image_layout.h"
 #include "core/ranges.h"
 
-// Layouts of this folder. In all of them the innermost index is a lane: kWidth channels that are neighbours in memory,
-// so that every transform is made of whole vectors. The last block of channels is filled up with zeros.
+// Layouts of this folder, beside that of images (core/image_layout.h). In all of them the innermost index is a lane:
+// kWidth channels that are neighbours in memory, so that every transform is made of whole vectors. The last block of
+// channels is filled up with zeros.
 namespace convbwd::winograd {
 
 using simd::blocks_of;
+using simd::ImageLayout;
 using simd::padded;
 
-/// x, dy or dx: image, block of channels, row, column, lane. With kWidth = 8 and C = 20:
-///
-///   n0 block 0: h0 w0 c0-7 | h0 w1 c0-7 | ...    n0 block 1: h0 w0 c8-15 | ...    n0 block 2: h0 w0 c16-19 0 0 0 0 |
-///   ...
-struct ImageLayout {
-  Dim N, channels, H, W;
-
-  Dim plane() const { return H * W * simd::kWidth; }
-  Dim image() const { return blocks_of(channels) * plane(); }
-  Dim floats() const { return N * image(); }
-};
-
-/// w or dw: block of input channels, filter, tap, lane; filters are filled up to a whole number of vectors too, because
-/// they are lanes of dy. With kWidth = 8 and C = 20, K = 13 (up to 16):
+/// w or dw: group, block of input channels, filter, tap, lane; filters are filled up to a whole number of vectors too,
+/// because they are lanes of dy. With kWidth = 8 and, in a group, C = 20, K = 13 (up to 16):
 ///
 ///   block 0: k0 r0s0 c0-7 | k0 r0s1 c0-7 | ... | k0 r2s2 c0-7 | k1 r0s0 c0-7 | ... | k15 r2s2 0     block 1: k0 r0s0
 ///   c8-15 | ...
 struct FilterLayout {
-  Dim K, C, taps;
+  Dim G, K, C, R, S;  // K, C of one group
 
-  Dim filter() const { return taps * simd::kWidth; }
+  Dim filter() const { return R * S * simd::kWidth; }
   Dim block() const { return padded(K) * filter(); }
-  Dim floats() const { return blocks_of(C) * block(); }
+  Dim group() const { return blocks_of(C) * block(); }
+  Dim floats() const { return G * group(); }
 };
 
-/// What the products read and write: for each of the n*n bins a matrix of `rows` (tiles, or filters) times `blocks` of
-/// lanes, as bin, block, row, lane. 2 blocks and 3 rows with kWidth = 8:
+/// What the products read and write: for each bin a matrix of `rows` (tiles, or filters) times `blocks` of lanes, as
+/// bin, block, row, lane. 2 blocks and 3 rows with kWidth = 8:
 ///
 ///   bin 0: (row 0 lanes 0-7, row 1 lanes 0-7, row 2 lanes 0-7)  (row 0 lanes 8-15, row 1 ..., row 2 ...)   16 floats
 ///   unused bin 1: ...
 ///
-/// Without the 64 unused bytes the n*n stores of a transform would fall into one set of the cache whenever a bin's size
-/// is a multiple of 4 KB; with them they fall into neighbouring sets.
+/// Without the 64 unused bytes the stores of a transform, one a bin, would fall into one set of the cache whenever a
+/// bin's size is a multiple of 4 KB; with them they fall into neighbouring sets.
 struct BinLayout {
   Dim bins = 0, blocks = 0, rows = 0;
 
@@ -62,22 +52,16 @@ struct Bins : BinLayout {
   }
 };
 
-// Plain tensors to these layouts and back. Rows, or images, are shared among `threads`.
-void pack_image(const ImageLayout& layout, View4<const float> plain, float* packed, int threads);
-void unpack_image(const ImageLayout& layout, const float* packed, View4<float> plain, int threads);
-void pack_filters(const FilterLayout& layout, View4<const float> plain, float* packed, int threads);
-void unpack_filters(const FilterLayout& layout, const float* packed, View4<float> plain, int threads);
-
 /// Hands out pieces of a workspace, each on a cache line of its own.
 class Carver {
  public:
-  explicit Carver(std::byte* workspace) : next_(reinterpret_cast<float*>(workspace)) {}
-  void skip(Dim floats) { next_ += floats; }
+  explicit Carver(float* workspace) : next_(workspace) {}
   Bins take(const BinLayout& layout) {
     Bins bins{layout, next_};
     next_ += layout.floats();
     return bins;
   }
+  float* rest() const { return next_; }
 
  private:
   float* next_;

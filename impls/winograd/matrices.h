@@ -61,47 +61,93 @@ constexpr Matrix<kCols, kRows, T> transposed(const Matrix<kRows, kCols, T>& matr
 template <int m, int r>
 struct Matrices {
   static constexpr int n = m + r - 1;
+  std::array<Rational, m + r - 2> points;  // the finite ones
   Matrix<n, m> A;
   Matrix<n, r> G;
   Matrix<n, n> Bt;
 };
 
-/// The matrices for the finite points given, and infinity. Row i of A and G holds the powers of point a_i, row i of B'
-/// the coefficients of prod over j != i of (z - a_j); G is divided by what that product is at a_i, so that A and B',
-/// which are applied to the large tensors, have the simple numbers. Row i of G and B' change sign where the divisor is
-/// negative.
+/// A and B' of a tile of s <= m outputs that shares the transformed filter of F(m, r), see tile_of().
+template <int s, int r>
+struct TileMatrices {
+  Matrix<s + r - 1, s> A;
+  Matrix<s + r - 1, s + r - 1> Bt;
+};
+
+/// Row i of A holds the powers of point i, row i of B' the coefficients of the product of (z - a_j) over the other
+/// finite points; row 0 is the point infinity. A smaller tile uses infinity and the first s + r - 2 points. Its own
+/// filter transform would divide row i by fewer differences a_i - a_j than G does, so B' is multiplied by those left
+/// out: the products of a filter with tiles of all sizes then need one transform of the filter.
+template <int s, int m, int r>
+constexpr TileMatrices<s, r> tile_of(const std::array<Rational, m + r - 2>& points) {
+  constexpr std::size_t finite = s + r - 2;
+  TileMatrices<s, r> tile;
+  for (std::size_t i = 0; i <= finite; ++i) {
+    auto& row = tile.Bt.at[i];
+    row[0] = 1;
+    Rational scale = 1, sign = 1;
+    for (std::size_t j = 0; j < points.size(); ++j) {
+      if (j + 1 == i) continue;
+      const Rational difference = i > 0 ? points[i - 1] - points[j] : Rational(1);
+      if (difference.numerator < 0) sign = -sign;
+      if (j >= finite) {
+        if (i > 0) scale = scale * difference;
+        continue;
+      }
+      for (std::size_t power = finite; power > 0; --power) row[power] = row[power - 1] - points[j] * row[power];
+      row[0] = -points[j] * row[0];
+    }
+    for (Rational& coefficient : row) coefficient = sign * scale * coefficient;
+    if (i == 0) {
+      tile.A.at[0].back() = 1;
+      continue;
+    }
+    Rational power = 1;
+    for (Rational& coefficient : tile.A.at[i]) {
+      coefficient = power;
+      power = power * points[i - 1];
+    }
+  }
+  return tile;
+}
+
+/// The matrices for the finite points given, and infinity. What B' leaves undivided, the product of a_i - a_j, divides
+/// row i of G, so that A and B', which are applied to the large tensors, have the simple numbers. Row i of G and B'
+/// change sign where the divisor is negative.
 template <int m, int r>
 constexpr Matrices<m, r> toom_cook(const std::array<Rational, m + r - 2>& points) {
-  constexpr int n = m + r - 1;
-  Matrices<m, r> result;
-  for (int i = 0; i < n; ++i) {
-    const bool infinite = i == n - 1;
-    std::array<Rational, n> product{};  // coefficients, lowest power first
-    product[0] = 1;
+  const TileMatrices<m, r> tile = tile_of<m, m, r>(points);
+  Matrices<m, r> result{points, tile.A, {}, tile.Bt};
+  result.G[0].back() = 1;
+  for (std::size_t i = 1; i < result.n; ++i) {
     Rational divisor = 1;
-    for (int j = 0; j < n - 1; ++j) {
-      if (j == i) continue;
-      const Rational root = points[static_cast<std::size_t>(j)];
-      for (std::size_t power = n - 1; power > 0; --power) product[power] = product[power - 1] - root * product[power];
-      product[0] = -root * product[0];
-      if (!infinite) divisor = divisor * (points[static_cast<std::size_t>(i)] - root);
+    for (std::size_t j = 1; j < result.n; ++j)
+      if (j != i) divisor = divisor * (points[i - 1] - points[j - 1]);
+    Rational power = Rational(divisor.numerator < 0 ? -1 : 1) / divisor;
+    for (Rational& coefficient : result.G.at[i]) {
+      coefficient = power;
+      power = power * points[i - 1];
     }
-    const Rational sign = divisor.numerator < 0 ? -1 : 1;
-    for (std::size_t power = 0; power < n; ++power) result.Bt[i][power] = sign * product[power];
-    const auto evaluate = [&](auto& row, Rational scale) {
-      if (infinite) {
-        row.back() = 1;
-        return;
-      }
-      for (Rational& coefficient : row) {
-        coefficient = scale;
-        scale = scale * points[static_cast<std::size_t>(i)];
-      }
-    };
-    evaluate(result.A[i], 1);
-    evaluate(result.G[i], sign / divisor);
   }
   return result;
+}
+
+/// A filter of one tap needs no points: its m outputs are m products, and no transform but copies.
+template <int m>
+constexpr Matrices<m, 1> one_tap() {
+  Matrices<m, 1> result;
+  for (std::size_t i = 0; i < m; ++i) result.A.at[i][i] = result.G.at[i][0] = result.Bt.at[i][i] = 1;
+  return result;
+}
+
+template <int s, int m, int r>
+constexpr TileMatrices<s, r> tile_of(const Matrices<m, r>& matrices) {
+  if constexpr (r == 1) {
+    const Matrices<s, 1> tile = one_tap<s>();
+    return {tile.A, tile.Bt};
+  } else {
+    return tile_of<s, m, r>(matrices.points);
+  }
 }
 
 /// How large numbers get on the way, for whole numbers as input. With S the sum of the absolute values of the filters
@@ -128,9 +174,5 @@ constexpr double integer_growth(const Matrices<m, r>& matrices) {
   const double growth = worst * static_cast<double>(unit);
   return growth * growth;
 }
-
-/// F(2, 3): every coefficient is 0, 1, -1 or 1/2.
-inline constexpr Matrices<2, 3> kF2x3 = toom_cook<2, 3>({0, 1, -1});
-static_assert(integer_growth(kF2x3) == 64, "4 a dimension, in halves");
 
 }  // namespace convbwd::winograd

@@ -1,32 +1,112 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "winograd/packed_plan.h"
 
+#include <algorithm>
+
 namespace convbwd::winograd {
 namespace {
 
 bool is_filter(Role role) { return role == Role::w || role == Role::dw; }
 
+template <class T>
+View4<T> filters_of_group(View4<T> filters, Dim group, Dim K) {
+  filters.data += group * K * filters.stride[0];
+  filters.extent[0] = K;
+  return filters;
+}
+
 }  // namespace
 
+PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout layout, int m)
+    : problem_(problem),
+      pass_(pass),
+      threads_(threads),
+      in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
+      wide_(simd::image_layout(problem, pass == Pass::data ? Role::dy : Role::x, in_place_)),
+      narrow_(simd::image_layout(problem, pass == Pass::data ? Role::dx : Role::dy, in_place_)),
+      filters_{problem.G, problem.K_per_group(), problem.C_per_group(), problem.R, problem.S},
+      groups_apart_(problem.G >= 2 * threads) {
+  for (const AxisTiling& rows : tilings_of(rows_of(problem), pass, m))
+    for (const AxisTiling& columns : tilings_of(columns_of(problem), pass, m))
+      parts_.emplace_back(rows, columns, problem.N);
+}
+
+Dim PackedPlan::team_floats() const {
+  Dim floats = 0;
+  for (std::size_t part = 0; part < parts_.size(); ++part)
+    floats = std::max(floats, workspace_floats(part, team_size()));
+  return floats;
+}
+
+std::size_t PackedPlan::workspace_bytes() const {
+  return static_cast<std::size_t>(team_floats() * (groups_apart_ ? threads_ : 1)) * sizeof(float);
+}
+
 std::size_t PackedPlan::packed_bytes(Role role) const {
-  const Dim floats = is_filter(role) ? filter_layout().floats() : image_layout(role).floats();
+  if (in_place_ && !is_filter(role)) return 0;
+  const Dim floats = is_filter(role)                                      ? filters_.floats()
+                     : role == (pass_ == Pass::data ? Role::dy : Role::x) ? wide_.floats()
+                                                                          : narrow_.floats();
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
 
 void PackedPlan::pack(Role role, View4<const float> plain, std::byte* packed) const {
   float* const to = reinterpret_cast<float*>(packed);
-  if (is_filter(role))
-    pack_filters(filter_layout(), plain, to, threads_);
-  else
-    pack_image(image_layout(role), plain, to, threads_);
+  if (!is_filter(role))
+    return (role == inputs_of(pass_)[0] && pass_ == Pass::weights ? narrow_ : wide_).pack(plain, to, threads_);
+  for (Dim g = 0; g < filters_.G; ++g) {
+    float* const group = to + g * filters_.group();
+    simd::pack_channels(filters_of_group(plain, g, filters_.K), group, {filters_.filter(), filters_.block()}, threads_);
+    for (Dim block = 0; block < blocks_of(filters_.C); ++block)
+      std::fill(group + block * filters_.block() + filters_.K * filters_.filter(),
+                group + (block + 1) * filters_.block(), 0.0f);
+  }
 }
 
 void PackedPlan::unpack(Role role, const std::byte* packed, View4<float> plain) const {
   const float* const from = reinterpret_cast<const float*>(packed);
-  if (is_filter(role))
-    unpack_filters(filter_layout(), from, plain, threads_);
-  else
-    unpack_image(image_layout(role), from, plain, threads_);
+  if (!is_filter(role)) return narrow_.unpack(from, plain, threads_);
+  for (Dim g = 0; g < filters_.G; ++g)
+    simd::unpack_channels(from + g * filters_.group(), filters_of_group(plain, g, filters_.K),
+                          {filters_.filter(), filters_.block()}, threads_);
+}
+
+float* PackedPlan::tensor(const Operands& operands, Role role) const {
+  if (packed_bytes(role) > 0) return reinterpret_cast<float*>(operands.packed_at(role));
+  return role == Role::dx ? operands.dx.data : const_cast<float*>(operands.input(role).data);  // inputs are only read
+}
+
+void PackedPlan::execute(const Operands& operands, std::span<std::byte> workspace) const {
+  const bool data = pass_ == Pass::data;
+  const Tensors tensors{tensor(operands, data ? Role::dy : Role::x), tensor(operands, data ? Role::dx : Role::dy),
+                        tensor(operands, data ? Role::w : Role::dw)};
+#pragma omp parallel num_threads(threads_)
+  {
+    const Team all = Team::all(), team = groups_apart_ ? Team::alone() : all;
+    const Range groups = groups_apart_ ? all.share(problem_.G) : Range{0, problem_.G};
+    float* const own = reinterpret_cast<float*>(workspace.data()) + (groups_apart_ ? all.rank * team_floats() : 0);
+    clear(operands, all);
+    all.barrier();
+    for (Dim g = groups.begin; g < groups.end; ++g)
+      for (std::size_t part = 0; part < parts_.size(); ++part) {
+        run(part,
+            {tensors.wide + g * wide_.group, tensors.narrow + g * narrow_.group, tensors.taps + g * filters_.group()},
+            own, team);
+        team.barrier();  // the workspace is used again
+      }
+  }
+}
+
+std::string PackedPlan::resolved() const {
+  std::string text;
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    const Tiling& at = parts_[part];
+    const auto tile = [](const AxisTiling& axis) {
+      return "F(" + std::to_string(axis.size[0]->outputs) + "," + std::to_string(axis.algorithm->taps) + ")";
+    };
+    text += (part ? "; " : "") + tile(at.rows()) + "x" + tile(at.columns()) + ", " + described(part);
+  }
+  return text;
 }
 
 }  // namespace convbwd::winograd

@@ -1,37 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
+#include <memory>
 #include <string>
 
 #include "core/implementation.h"
-#include "winograd/layout.h"
+#include "core/team.h"
 #include "winograd/stages.h"
 
 namespace convbwd::winograd {
 
-/// What the plans of both passes have in common: tensors in the layouts of layout.h.
+/// What the plans of both passes have in common: the layouts, the parts of the filter, and who works on which. Parts
+/// (a dense filter of stride 1 is one) are computed one after the other, and so are groups, by all threads together; or
+/// each group by a thread alone where there are enough of them.
 class PackedPlan : public Plan {
  public:
+  std::size_t workspace_bytes() const override;
   std::size_t packed_bytes(Role role) const override;
   void pack(Role role, View4<const float> plain, std::byte* packed) const override;
   void unpack(Role role, const std::byte* packed, View4<float> plain) const override;
+  void execute(const Operands& operands, std::span<std::byte> workspace) const override;
+  std::string resolved() const override;
 
  protected:
-  PackedPlan(const Problem& problem, int threads) : problem_(problem), threads_(threads) {}
+  PackedPlan(const Problem& problem, Pass pass, int threads, Layout layout, int m);
 
-  ImageLayout image_layout(Role role) const {
-    const auto [N, channels, H, W] = problem_.shape(role);
-    return {N, channels, H, W};
-  }
-  FilterLayout filter_layout() const { return {problem_.K, problem_.C, problem_.R * problem_.S}; }
+  /// The tensors of one group. `wide` and `taps`, or `narrow`, are the inputs.
+  struct Tensors {
+    float *wide, *narrow, *taps;
+  };
 
-  static float* tensor(const Operands& operands, Role role) {
-    return reinterpret_cast<float*>(operands.packed_at(role));
-  }
+  /// Floats of workspace a team of this size needs for a part.
+  virtual Dim workspace_floats(std::size_t part, int team_size) const = 0;
+  /// How a part is computed, in words.
+  virtual std::string described(std::size_t part) const = 0;
+  /// Writes the zeros that no part does.
+  virtual void clear(const Operands& operands, Team team) const = 0;
+  virtual void run(std::size_t part, const Tensors& tensors, float* workspace, Team team) const = 0;
+
+  float* tensor(const Operands& operands, Role role) const;
+  int team_size() const { return groups_apart_ ? 1 : threads_; }
 
   const Problem problem_;
+  const Pass pass_;
   const int threads_;
+  const bool in_place_;  // images are plain nhwc
+  ImageLayout wide_, narrow_;
+  FilterLayout filters_;
+  std::vector<Tiling> parts_;
+
+ private:
+  Dim team_floats() const;
+
+  bool groups_apart_;
 };
+
+std::unique_ptr<Plan> data_plan(const Problem& problem, int threads, Layout layout, int m);
+std::unique_ptr<Plan> weights_plan(const Problem& problem, int threads, Layout layout, int m);
 
 }  // namespace convbwd::winograd

@@ -18,7 +18,7 @@ using simd::kWidth;
 constexpr int kTileRows = simd::kRegisters == 32 ? 14 : 6;
 constexpr int kTileVectors = 2;
 
-struct TilesByFilters {
+struct TilePanel {
   Dim k_blocks;
   const float* tiles;
   Dim tile_block;
@@ -30,7 +30,7 @@ struct TilesByFilters {
 };
 
 template <int rows, int vectors>
-void multiply(const TilesByFilters& args) {
+void multiply(const TilePanel& args) {
   RegisterTile<rows, vectors> tile;
   tile.clear();
   const float* filters = args.filters;
@@ -43,7 +43,7 @@ void multiply(const TilesByFilters& args) {
   tile.store(args.result, kWidth, args.result_block, args.accumulate);
 }
 
-using MultiplyTiles = void (*)(const TilesByFilters&);
+using MultiplyTiles = void (*)(const TilePanel&);
 
 template <int vectors>
 constexpr auto kMultiplyTiles = []<int... i>(std::integer_sequence<int, i...>) {
@@ -72,40 +72,51 @@ void multiply(Dim steps, const float* dy, const float* x, Dim x_block, float* re
 using MultiplyGradients = void (*)(Dim, const float*, const float*, Dim, float*, Dim, bool);
 constexpr MultiplyGradients kMultiplyGradients[] = {multiply<1>, multiply<2>, multiply<kLaneVectors>};
 
-}  // namespace
-
-void multiply_tiles(const Bins& tiles, Dim rows, Range k_blocks, const Bins& filters, Dim filter_block, Dim filter_row,
-                    const Bins& result, Dim blocks, bool accumulate) {
-  const Dim panels = ceil_div(rows, kTileRows);
-  for (Dim bin = 0; bin < result.bins; ++bin)
-    for (Dim block = 0; block < blocks; block += kTileVectors)
-      for (Dim panel = 0; panel < panels; ++panel) {
-        const Range span = part(rows, panels, panel);
-        const TilesByFilters args{k_blocks.size(),        tiles.at(bin, k_blocks.begin, span.begin),
-                                  tiles.block_stride(),   filters.at(bin, filter_block + block, filter_row),
-                                  filters.block_stride(), result.at(bin, block, span.begin),
-                                  result.block_stride(),  accumulate};
-        const auto& table = blocks - block >= kTileVectors ? kMultiplyTiles<kTileVectors> : kMultiplyTiles<1>;
-        table[static_cast<std::size_t>(span.size() - 1)](args);
-      }
+/// The rows of the bins that hold the tiles of `span` with this bin.
+Range rows_of(const Tiling& tiling, Range span, Dim first_row, Dim bin) {
+  const Range all = tiling.tiles_of(bin);
+  return {std::max(span.begin, all.begin) - first_row, std::min(span.end, all.end) - first_row};
 }
 
-void multiply_gradients(const Bins& dy, const Bins& x, Dim rows, Range k_blocks, Range c_blocks, const Bins& result,
-                        bool accumulate) {
-  const Dim panels = ceil_div(c_blocks.size(), kLaneVectors);
-  for (Dim bin = 0; bin < result.bins; ++bin)
-    for (Dim begin = 0; begin < rows; begin += kDepth) {
-      const Dim steps = std::min(kDepth, rows - begin);
-      for (Dim panel = 0; panel < panels; ++panel) {
-        const Range span = part(c_blocks.size(), panels, panel);
+}  // namespace
+
+void multiply(const TileProducts& at) {
+  for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
+    const Range rows = rows_of(at.tiling, at.span, at.first_row, bin);
+    const Parts panels = parts_of_at_most(kTileRows, rows.size());
+    for (Dim block = 0; block < at.blocks; block += kTileVectors)
+      for (Dim panel = 0; panel < panels.count; ++panel) {
+        const Range span = panels.part(panel);
+        const TilePanel args{at.k_blocks.size(),        at.tiles.at(bin, at.k_blocks.begin, rows.begin + span.begin),
+                             at.tiles.block_stride(),   at.filters.at(bin, at.filter_block + block, at.filter_row),
+                             at.filters.block_stride(), at.result.at(bin, block, rows.begin + span.begin),
+                             at.result.block_stride(),  at.accumulate};
+        const auto& table = at.blocks - block >= kTileVectors ? kMultiplyTiles<kTileVectors> : kMultiplyTiles<1>;
+        table[static_cast<std::size_t>(span.size() - 1)](args);
+      }
+  }
+}
+
+void multiply(const GradientProducts& at) {
+  const Parts panels = parts_of_at_most(kLaneVectors, at.c_blocks.size());
+  for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
+    const Range rows = rows_of(at.tiling, at.span, at.first_row, bin);
+    // At least one run of steps, if only to store zeros.
+    for (Dim begin = rows.begin; begin == rows.begin || begin < rows.end; begin += kDepth) {
+      const Dim steps = std::clamp<Dim>(rows.end - begin, 0, kDepth);
+      const bool accumulate = at.accumulate || begin > rows.begin;
+      if (steps == 0 && accumulate) continue;
+      for (Dim panel = 0; panel < panels.count; ++panel) {
+        const Range span = panels.part(panel);
         const auto product = kMultiplyGradients[span.size() - 1];
-        for (Dim block = k_blocks.begin; block < k_blocks.end; ++block)
+        for (Dim block = at.k_blocks.begin; block < at.k_blocks.end; ++block)
           for (Dim lane = 0; lane < kWidth; lane += kLaneRows)
-            product(steps, dy.at(bin, block, begin) + lane, x.at(bin, c_blocks.begin + span.begin, begin),
-                    x.block_stride(), result.at(bin, span.begin, (block - k_blocks.begin) * kWidth + lane),
-                    result.block_stride(), accumulate || begin > 0);
+            product(steps, at.dy.at(bin, block, begin) + lane, at.x.at(bin, at.c_blocks.begin + span.begin, begin),
+                    at.x.block_stride(), at.result.at(bin, span.begin, (block - at.k_blocks.begin) * kWidth + lane),
+                    at.result.block_stride(), accumulate);
       }
     }
+  }
 }
 
 }  // namespace convbwd::winograd

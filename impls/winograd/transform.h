@@ -111,34 +111,46 @@ template <const auto& kFactored>
   });
 }
 
-/// M t M': `load(i, j)` gives element (i, j) of the tile t, cols x cols; `store(i, j, value)` takes those of the
-/// result, rows x rows. The indices are compile-time constants.
-template <const auto& kFactored, class Load, class Store>
-[[gnu::always_inline]] inline void transform(Load load, Store store) {
-  constexpr int rows = kFactored.rows, cols = kFactored.cols;
-  simd::Vec half[rows][cols];  // M t
-  unroll<cols>([&](auto j) {
-    simd::Vec in[cols], out[rows];
-    unroll<cols>([&](auto i) { in[i] = load(i, j); });
-    apply<kFactored>(in, out);
-    unroll<rows>([&](auto i) { half[i][j] = out[i]; });
-  });
-  unroll<rows>([&](auto i) {
-    simd::Vec out[rows];
-    apply<kFactored>(half[i], out);
-    unroll<rows>([&](auto j) { store(i, j, out[j]); });
-  });
+/// Floats from an element of a line to the next, and from a line to the next. An element is a vector of channels.
+struct Step {
+  Dim along, across;
+};
+
+/// A matrix times `count` lines of vectors: each line has `in` elements before and `out` after.
+struct LineTransform {
+  void (*run)(const float* in, Step from, float* out, Step to, Dim count);
+  int in, out;
+};
+
+template <const auto& kFactored>
+void transform_lines(const float* in, Step from, float* out, Step to, Dim count) {
+  for (Dim line = 0; line < count; ++line, in += from.across, out += to.across) {
+    simd::Vec before[kFactored.cols], after[kFactored.rows];
+    unroll<kFactored.cols>([&](auto i) { before[i] = simd::load(in + i * from.along); });
+    apply<kFactored>(before, after);
+    unroll<kFactored.rows>([&](auto i) { simd::store(out + i * to.along, after[i]); });
+  }
 }
 
-/// The four transforms of F(m, r), ready to be applied.
-template <const auto& kMatrices>
-struct Transforms {
-  static constexpr auto input = factored(kMatrices.Bt);              // n x n to n x n: overlapping tiles of x or dy
-  static constexpr auto filter = factored(kMatrices.G);              // r x r to n x n
-  static constexpr auto output = factored(transposed(kMatrices.A));  // n x n to m x m
-  static constexpr auto output_gradient = factored(kMatrices.A);     // m x m to n x n
-  static constexpr auto filter_gradient = factored(transposed(kMatrices.G));  // n x n to r x r
-  static constexpr int n = kMatrices.n, m = kMatrices.A.cols, r = kMatrices.G.cols;
+template <const auto& kFactored>
+inline constexpr LineTransform kLineTransform{transform_lines<kFactored>, kFactored.cols, kFactored.rows};
+
+/// Most elements a tile has along an axis.
+inline constexpr int kMostPoints = 8;
+
+/// Floats from a row of a tile to the next, and from a column to the next.
+struct TileStep {
+  Dim row, column;
 };
+
+/// Mr t Mc' for a tile t: first down its columns with Mr, then along its rows with Mc. Each pass goes through memory
+/// (L1), for an 6 x 6 tile has more vectors than there are registers; so any two matrices can be combined.
+inline void transform_tile(const LineTransform& rows, const LineTransform& columns, const float* in, TileStep from,
+                           float* out, TileStep to) {
+  alignas(64) float half[kMostPoints * kMostPoints * simd::kWidth];
+  const Step down{columns.in * simd::kWidth, simd::kWidth};
+  rows.run(in, {from.row, from.column}, half, down, columns.in);
+  columns.run(half, {down.across, down.along}, out, {to.column, to.row}, rows.out);
+}
 
 }  // namespace convbwd::winograd

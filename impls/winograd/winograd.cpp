@@ -2,52 +2,107 @@
 //
 // winograd: fewer multiplications, by interpolation (Toom, Cook; Winograd, Arithmetic Complexity of Computations, 1980;
 // Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016; the weight gradient is their algorithm
-// transposed). Derivation in README.md.
+// transposed). Derivation in README.md. With F(m, r), n = m + r - 1:
 //
-//   dx tile = A' [ sum over k     of (G w~ G') * (B' dy B) ] A     w~: filter rotated by 180 degrees; 4 x 4 tiles of dy
-//   overlap dw      = G' [ sum over tiles of (B' x B) * (A dy A')  ] G     2 x 2 tiles of dy do not
+//   dx tile = A' [ sum over k     of (G w~ G') * (B' dy B) ] A     w~: filter rotated by 180 degrees; n x n tiles of dy
+//   overlap dw      = G' [ sum over tiles of (B' x B) * (A dy A')  ] G     m x m tiles of dy do not
 //
-// The sums are matrix products, one for each of the 16 elements of a tile (a bin). F(2x2, 3x3) needs 16 of them where
-// the definition needs 36 multiplications for the same four pixels: 2.25 times fewer, plus additions in proportion to
-// the tensors. The transform of the filters is done at every execution: the packed layouts only permute elements.
-// Memory: a few MB of bins (workspace). Precision: on par with the definition in float; sums are shorter, but an
-// element's error comes from all pixels of its tile.
+// The sums are matrix products, one for each of the n * n elements of a tile (a bin). F(4x4, 3x3) needs 36 of them
+// where the definition needs 144 multiplications for the same 16 pixels: 4 times fewer, plus additions in proportion to
+// the tensors. Strides and dilations split a layer into such convolutions (tiling.h). The transform of the filters is
+// done at every execution: the packed layouts only permute elements. Memory: bins of a few MB (workspace). Precision:
+// README.md.
+#include <algorithm>
+
 #include "core/plain_plan.h"
-#include "winograd/data_plan.h"
-#include "winograd/weights_plan.h"
+#include "winograd/packed_plan.h"
+#include "winograd/points.h"
 
 namespace convbwd::winograd {
 namespace {
 
+/// Taps of the longest part of the filter along any axis.
+Dim longest_part(const Problem& problem) {
+  return std::max(longest_part(rows_of(problem)), longest_part(columns_of(problem)));
+}
+
+template <Dim least_taps, Dim most_taps>
 Support supports(const Problem& problem, Pass) {
-  if (problem.R != 3 || problem.S != 3) return no("only 3x3 filters");
-  if (problem.stride_h != 1 || problem.stride_w != 1) return no("only stride 1");
-  if (problem.dilation_h != 1 || problem.dilation_w != 1) return no("only dense filters (dilation 1)");
-  if (problem.G != 1) return no("only one group");
+  const Dim taps = longest_part(problem);
+  if (problem.R * problem.S == 1) return no("a 1x1 filter has nothing to save");
+  if (taps == 1) return no("a stride that leaves one tap of the filter a phase: nothing to save");
+  if (taps < least_taps) return no("only filters of 4 or 5 taps an axis and phase");
+  if (taps > most_taps) return no("only filters of up to " + std::to_string(most_taps) + " taps an axis and phase");
+  if (problem.G > 1 && std::min(problem.C_per_group(), problem.K_per_group()) < 16)
+    return no("only groups of at least 16 channels and filters");
   return yes();
 }
 
-template <const auto& kMatrices>
+template <int m>
 std::unique_ptr<Plan> plan(const Problem& problem, Pass pass, const PlanOptions& options) {
-  std::unique_ptr<Plan> plan;
-  if (pass == Pass::data)
-    plan = std::make_unique<DataPlan<kMatrices>>(problem, options.threads);
-  else
-    plan = std::make_unique<WeightsPlan<kMatrices>>(problem, options.threads);
+  auto plan = pass == Pass::data ? data_plan(problem, options.threads, options.layout, m)
+                                 : weights_plan(problem, options.threads, options.layout, m);
   return options.layout == Layout::native ? std::move(plan) : packing_inside(std::move(plan), pass);
 }
 
-constexpr Implementation rows[] = {{
-    .name = "winograd_f2",
-    .idea = "F(2x2,3x3): 2.25 times fewer multiplications by interpolation",
-    .isa = kCompiledIsa,
-    .threaded = true,
-    .integer_growth = integer_growth(kF2x3),
-    .error_constant = 0.6,  // measured: see README.md
-    .mixes_outputs = true,
-    .supports = supports,
-    .plan = plan<kF2x3>,
-}};
+// Error constants are measured: see README.md.
+constexpr Implementation rows[] = {
+    {
+        .name = "winograd_f2",
+        .idea = "F(2x2,3x3): 2.25 times fewer multiplications by interpolation",
+        .isa = kCompiledIsa,
+        .threaded = true,
+        .integer_growth = integer_growth(kF2x3),
+        .error_constant = 0.6,
+        .mixes_outputs = true,
+        .supports = supports<2, 3>,
+        .plan = plan<2>,
+    },
+    {
+        .name = "winograd_f4",
+        .idea = "F(4x4,3x3): 4 times fewer, smaller tiles at the edges",
+        .isa = kCompiledIsa,
+        .threaded = true,
+        .exact_on_integers = false,
+        .error_constant = 6,
+        .mixes_outputs = true,
+        .supports = supports<2, 3>,
+        .plan = plan<4>,
+    },
+    {
+        .name = "winograd_f6",
+        .idea = "F(6x6,3x3): 5 times fewer, less accurate",
+        .isa = kCompiledIsa,
+        .threaded = true,
+        .exact_on_integers = false,
+        .error_constant = 20,
+        .mixes_outputs = true,
+        .supports = supports<2, 3>,
+        .plan = plan<6>,
+    },
+    {
+        .name = "winograd_f2_5x5",
+        .idea = "F(2x2,5x5): 2.8 times fewer",
+        .isa = kCompiledIsa,
+        .threaded = true,
+        .exact_on_integers = false,
+        .error_constant = 6,
+        .mixes_outputs = true,
+        .supports = supports<4, 5>,
+        .plan = plan<2>,
+    },
+    {
+        .name = "winograd_f4_5x5",
+        .idea = "F(4x4,5x5): 6 times fewer, smaller tiles at the edges",
+        .isa = kCompiledIsa,
+        .threaded = true,
+        .exact_on_integers = false,
+        .error_constant = 20,
+        .mixes_outputs = true,
+        .supports = supports<4, 5>,
+        .plan = plan<4>,
+    },
+};
 
 }  // namespace
 }  // namespace convbwd::winograd
