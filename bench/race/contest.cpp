@@ -81,6 +81,7 @@ void Contest::qualify(Contender& contender) {
     const auto start = Clock::now();
     reason = prove(contender);
     contender.proof_seconds = since(start);
+    if (options_.stages && reason.empty()) contender.stage_seconds = contender.session->stage_seconds();
   } catch (const std::bad_alloc&) {
     reason = "failed: out of memory while " + step;
   } catch (const std::exception& error) {
@@ -178,6 +179,8 @@ void Contest::count(benchmark::State& state, const Contender& contender, double 
   set("threaded", contender.entrant.row->threaded);
   set("library", contender.entrant.row->library);
   set("proof_run", contender.proof_run.has_value());
+  for (std::size_t i = 0; i < contender.stage_seconds.size(); ++i)
+    set(("stage:" + std::string(session.plan().stages()[i])).c_str(), contender.stage_seconds[i]);
   state.SetLabel(session.plan().resolved());
 }
 

@@ -20,8 +20,9 @@ struct Contender {
   std::unique_ptr<Session> session;  // null once there is a reason
   Verdict verdict;
   double plan_seconds = 0, proof_seconds = 0;
-  double execution_seconds = 0;     // of one execution, as far as the proof could tell
-  std::optional<double> proof_run;  // so slow that its proof run is its only measurement, in seconds
+  double execution_seconds = 0;       // of one execution, as far as the proof could tell
+  std::vector<double> stage_seconds;  // of each of the plan's stages, where asked for
+  std::optional<double> proof_run;    // so slow that its proof run is its only measurement, in seconds
 };
 
 /// One cell alive: owns the tensors and plans of all contenders while they are raced.

@@ -142,6 +142,7 @@ Options parse_options(int& argc, char**& argv) {
       ->allow_extra_args(false);
   app.add_option("--events", options.events, "append a JSON line to this file before and after every step");
   app.add_option("--seed", options.seed, "of the data and of the shuffling [1]");
+  app.add_flag("--stages", options.stages, "also measure how long each stage of a plan takes, outside the race");
   app.add_flag("--list", options.list, "print the names of the benchmarks and exit");
   for (int i = 1; i < argc; ++i)
     if (const std::string_view argument = argv[i]; argument.starts_with("--") && argument.ends_with('='))

@@ -34,6 +34,7 @@ struct Options {
   std::string filter = ".";
   std::uint64_t seed = 1;
   bool list = false;
+  bool stages = false;  // how long each stage of a plan takes is measured too, outside the race
   bool console = true;  // Google Benchmark shows lines for people, not JSON or CSV
 };
 

@@ -54,6 +54,9 @@ class Plan {
 
   /// What really runs: library, version and kernel, or the tile that was chosen. May be empty.
   virtual std::string resolved() const;
+
+  /// Names of the stages that execute() times with a StageTimer, for those who ask where the time goes; by default none.
+  virtual std::span<const std::string_view> stages() const;
 };
 
 struct PlanOptions {

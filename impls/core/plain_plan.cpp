@@ -35,6 +35,7 @@ class PackingPlan final : public Plan {
   }
 
   std::string resolved() const override { return inner_->resolved(); }
+  std::span<const std::string_view> stages() const override { return inner_->stages(); }
 
  private:
   std::unique_ptr<Plan> inner_;

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/session.h"
 
+#include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <limits>
+
+#include "core/stage_clock.h"
 
 namespace convbwd {
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
+constexpr int kStageRuns = 5;
 
 void flush_line([[maybe_unused]] const std::byte* line) {
 #if defined(__x86_64__)
@@ -74,6 +79,17 @@ void Session::prepare() {
 }
 
 void Session::execute() { plan_->execute(operands_, workspace_.bytes()); }
+
+std::vector<double> Session::stage_seconds() {
+  const std::size_t stages = plan_->stages().size();
+  std::vector<double> least(stages, std::numeric_limits<double>::infinity());
+  for (int run = 0; stages && run < kStageRuns; ++run) {
+    const StageClock clock(stages);
+    execute();
+    for (std::size_t i = 0; i < stages; ++i) least[i] = std::min(least[i], clock.seconds()[i]);
+  }
+  return least;
+}
 
 View4<const float> Session::output() {
   const Role role = output_of(pass_);

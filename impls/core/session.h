@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/buffer.h"
 #include "core/implementation.h"
@@ -34,6 +35,9 @@ class Session {
 
   /// Runs the plan; the only thing a clock should be around.
   void execute();
+
+  /// Seconds that one execution spends in each of the plan's stages, the least of a few; empty for a plan without any.
+  std::vector<double> stage_seconds();
 
   /// The plain gradient, unpacked on each call where the plan has a layout of its own.
   View4<const float> output();

@@ -24,7 +24,7 @@ namespace {
 using simd::kWidth;
 
 // Filters are read again for each block of tiles: 64 / 24 = 2.7 bytes a cycle for AVX2, which L3 sustains.
-constexpr Dim kLeastTiles = 24, kMostTiles = 128;
+constexpr Dim kLeastTiles = 24, kMostBlock = 128;
 // Channels of dx that are computed together, in vectors.
 constexpr Dim kChannelBlocks = 32 / kWidth;
 
@@ -97,7 +97,7 @@ DataPlan::Blocking DataPlan::blocking_of(const Tiling& tiling) const {
   Blocking at{};
   at.filters_ahead = tiles > C;
   if (at.filters_ahead) {
-    const Dim most = std::clamp(l2_floats * 3 / 4 / (bins * K), kLeastTiles, kMostTiles);
+    const Dim most = std::clamp(l2_floats * 3 / 4 / (bins * K), kLeastTiles, kMostBlock);
     const Dim blocks = ceil_div(ceil_div(tiles, most), team_size()) * team_size();
     at.tile_block = ceil_div(tiles, blocks);
     at.depth = kDepth / kWidth;

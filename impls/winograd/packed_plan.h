@@ -21,6 +21,7 @@ class PackedPlan : public Plan {
   void unpack(Role role, const std::byte* packed, View4<float> plain) const override;
   void execute(const Operands& operands, std::span<std::byte> workspace) const override;
   std::string resolved() const override;
+  std::span<const std::string_view> stages() const override { return kStageNames; }
 
  protected:
   PackedPlan(const Problem& problem, Pass pass, int threads, Layout layout, int m);

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "core/gemm/register_tile.h"
+#include "core/stage_clock.h"
+#include "winograd/stages.h"
 
 namespace convbwd::winograd {
 namespace {
@@ -81,6 +83,7 @@ Range rows_of(const Tiling& tiling, Range span, Dim first_row, Dim bin) {
 }  // namespace
 
 void multiply(const TileProducts& at) {
+  const StageTimer timer(kProducts);
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
     const Range rows = rows_of(at.tiling, at.span, at.first_row, bin);
     const Parts panels = parts_of_at_most(kTileRows, rows.size());
@@ -98,6 +101,7 @@ void multiply(const TileProducts& at) {
 }
 
 void multiply(const GradientProducts& at) {
+  const StageTimer timer(kProducts);
   const Parts panels = parts_of_at_most(kLaneVectors, at.c_blocks.size());
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
     const Range rows = rows_of(at.tiling, at.span, at.first_row, bin);

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string_view>
+
 #include "winograd/layout.h"
 #include "winograd/tiling.h"
 
 // The transforms between the tensors and the bins, one block of channels at a time. `plane` is where that block of the
 // group begins in image 0; tile t goes to, or comes from, row t - first_row of the bins.
 namespace convbwd::winograd {
+
+/// Where the time goes: what Plan::stages() names.
+enum Stage : std::size_t { kImages, kFilters, kProducts, kInverse };
+inline constexpr std::string_view kStageNames[] = {"image transform", "filter transform", "products",
+                                                   "inverse transform"};
 
 template <class T>
 struct ImageBlock {

@@ -54,6 +54,9 @@ Dim longest_part(const Axis& axis);
 /// enough that there is an algorithm (longest_part()).
 std::vector<AxisTiling> tilings_of(const Axis& axis, Pass pass, int m);
 
+/// Tiles that are transformed together: each pass runs over all of them before the next one waits for its results.
+inline constexpr Dim kMostTiles = 4;
+
 /// Tiles of one part along the rows and one along the columns, over all images. They are numbered so that the tiles
 /// that have a certain bin follow one another: by their sizes (rows, columns)
 ///     small, large | large, large | large, small | small, small
@@ -73,9 +76,21 @@ class Tiling {
   /// Products of one channel with one filter, over all bins and tiles.
   Dim products() const;
 
-  /// visit(tile, image, row size, row span, column size, column span) for each of them.
+  /// Tiles of one size that follow one another, `first` and on; where each of them is.
+  struct Batch {
+    Dim first;
+    const TileSize &rows, &columns;
+    struct Place {
+      Dim image;
+      const TileSpan *down, *across;
+    };
+    std::array<Place, kMostTiles> places;
+    Dim count;
+  };
+
+  /// visit(batch) for all of these tiles.
   template <class Visit>
-  void for_each(Range tiles, Visit visit) const {
+  void for_each_batch(Range tiles, Visit visit) const {
     for (std::size_t kind = 0; kind < 4; ++kind) {
       const auto [row_size, column_size] = kSizes[kind];
       const auto& down = rows_.tiles[row_size];
@@ -83,16 +98,20 @@ class Tiling {
       const Dim begin = std::max(tiles.begin, begin_[kind]), end = std::min(tiles.end, begin_[kind + 1]);
       if (begin >= end) continue;
       const Dim width = static_cast<Dim>(across.size()), height = static_cast<Dim>(down.size());
-      Dim at = begin - begin_[kind];
+      const Dim at = begin - begin_[kind];
       Dim column = at % width, row = at / width % height, image = at / (width * height);
-      for (Dim tile = begin; tile < end; ++tile) {
-        visit(tile, image, *rows_.size[row_size], down[static_cast<std::size_t>(row)], *columns_.size[column_size],
-              across[static_cast<std::size_t>(column)]);
-        if (++column < width) continue;
-        column = 0;
-        if (++row < height) continue;
-        row = 0;
-        ++image;
+      for (Dim first = begin; first < end; first += kMostTiles) {
+        Batch batch{first, *rows_.size[row_size], *columns_.size[column_size], {}, std::min(kMostTiles, end - first)};
+        for (Dim i = 0; i < batch.count; ++i) {
+          batch.places[static_cast<std::size_t>(i)] = {image, &down[static_cast<std::size_t>(row)],
+                                                       &across[static_cast<std::size_t>(column)]};
+          if (++column < width) continue;
+          column = 0;
+          if (++row < height) continue;
+          row = 0;
+          ++image;
+        }
+        visit(batch);
       }
     }
   }

@@ -138,19 +138,4 @@ inline constexpr LineTransform kLineTransform{transform_lines<kFactored>, kFacto
 /// Most elements a tile has along an axis.
 inline constexpr int kMostPoints = 8;
 
-/// Floats from a row of a tile to the next, and from a column to the next.
-struct TileStep {
-  Dim row, column;
-};
-
-/// Mr t Mc' for a tile t: first down its columns with Mr, then along its rows with Mc. Each pass goes through memory
-/// (L1), for an 6 x 6 tile has more vectors than there are registers; so any two matrices can be combined.
-inline void transform_tile(const LineTransform& rows, const LineTransform& columns, const float* in, TileStep from,
-                           float* out, TileStep to) {
-  alignas(64) float half[kMostPoints * kMostPoints * simd::kWidth];
-  const Step down{columns.in * simd::kWidth, simd::kWidth};
-  rows.run(in, {from.row, from.column}, half, down, columns.in);
-  columns.run(half, {down.across, down.along}, out, {to.column, to.row}, rows.out);
-}
-
 }  // namespace convbwd::winograd
