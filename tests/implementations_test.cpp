@@ -12,6 +12,7 @@
 #include <map>
 #include <tuple>
 
+#include "core/accuracy.h"
 #include "core/descriptor.h"
 #include "core/proof.h"
 #include "core/registry.h"
@@ -98,6 +99,9 @@ TEST_P(Implementations, MatchTheDefinition) {
         ASSERT_TRUE(verdict) << title(*row) << " " << where << " threads " << threads << ": " << verdict.wrong;
         ASSERT_GT(verdict.checked, 0);
       }
+      const Accuracy accuracy = accuracy_of(session, reals);
+      ASSERT_TRUE(accuracy.worst <= 1) << title(*row) << " " << where << ": an error of " << accuracy.worst
+                                       << " times what rounding can do";
     }
     tally.passed++;
   }

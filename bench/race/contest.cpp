@@ -104,6 +104,7 @@ std::string Contest::prove(Contender& contender) {
   Verdict real = convbwd::prove(session, *reals_, /*slow_seconds=*/0, contender.execution_seconds);
   if (!real) return "wrong: on real numbers " + real.wrong;
   contender.verdict.error_ratio = std::max(exact.error_ratio, real.error_ratio);
+  contender.accuracy = accuracy_of(session, *reals_);
   return {};
 }
 
@@ -169,6 +170,10 @@ void Contest::count(benchmark::State& state, const Contender& contender, double 
   set("workspace_bytes", static_cast<double>(session.workspace_bytes()));
   set("tensor_bytes", static_cast<double>(session.tensor_bytes()));
   set("error_ratio", contender.verdict.error_ratio);
+  if (contender.accuracy) {
+    set("error_rms", contender.accuracy->error);
+    set("error_bound", contender.accuracy->bound);
+  }
   set("checked", static_cast<double>(contender.verdict.checked));
   set("round", round);
   set("sequence", sequence);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/accuracy.h"
 #include "core/proof.h"
 #include "race/cell.h"
 #include "race/events.h"
@@ -19,6 +20,7 @@ struct Contender {
   Entrant entrant;
   std::unique_ptr<Session> session;  // null once there is a reason
   Verdict verdict;
+  std::optional<Accuracy> accuracy;  // on real numbers
   double plan_seconds = 0, proof_seconds = 0;
   double execution_seconds = 0;       // of one execution, as far as the proof could tell
   std::vector<double> stage_seconds;  // of each of the plan's stages, where asked for

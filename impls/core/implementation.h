@@ -55,7 +55,8 @@ class Plan {
   /// What really runs: library, version and kernel, or the tile that was chosen. May be empty.
   virtual std::string resolved() const;
 
-  /// Names of the stages that execute() times with a StageTimer, for those who ask where the time goes; by default none.
+  /// Names of the stages that execute() times with a StageTimer, for those who ask where the time goes; by default
+  /// none.
   virtual std::span<const std::string_view> stages() const;
 };
 
@@ -81,6 +82,13 @@ struct Implementation {
   std::string_view environment = {};  // NAME=VALUE to be set before the process starts, for a cap below the CPU's best
   Support (*supports)(const Problem&, Pass) = nullptr;
   std::unique_ptr<Plan> (*plan)(const Problem&, Pass, const PlanOptions&) = nullptr;
+
+  // For a bound of the error that holds for any data, see core/accuracy.h. Where nothing is said, the implementation
+  // sums up the definition's products in some order.
+  std::unique_ptr<Plan> (*magnitudes)(const Problem&, Pass, const PlanOptions&) = nullptr;  // the same algorithm with
+                                                                                            // absolute values of its
+                                                                                            // constants
+  double (*roundings)(const Problem&, Pass) = nullptr;  // on the way from the inputs to a result, at most
 };
 
 /// What one folder compiled for one instruction set brings.

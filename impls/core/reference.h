@@ -44,14 +44,17 @@ class Reference {
   /// Compares a gradient. Whole numbers must be equal wherever the implementation is exact on them.
   Verdict judge(View4<const float> gradient, const Implementation& implementation) const;
 
-  const Inputs& inputs() const { return inputs_; }
-  bool full() const { return full_; }
-
- private:
+  /// The elements that are compared one by one, and what they should be; `magnitude` is sum |a*b|.
   struct Element {
     std::array<Dim, 4> at;
     double value, magnitude;
   };
+  const std::vector<Element>& elements() const { return elements_; }
+
+  const Inputs& inputs() const { return inputs_; }
+  bool full() const { return full_; }
+
+ private:
   /// What the error of an element, and of the sum of all elements, is measured by.
   double magnitude(const Element& element, const Implementation& implementation) const;
   double total_magnitude(const Implementation& implementation) const;

@@ -9,40 +9,57 @@
 namespace convbwd::winograd {
 namespace {
 
+/// The matrix of a transform.
+template <Constants kConstants, int rows, int cols>
+constexpr auto code_of(const Matrix<rows, cols>& matrix) {
+  return factored(kConstants == Constants::signed_ ? matrix : absolute(matrix));
+}
+
 /// The code of a tile of s outputs.
-template <const auto& kMatrices, int s>
+template <const auto& kMatrices, Constants kConstants, int s>
 struct TileCode {
   static constexpr auto tile = tile_of<s>(kMatrices);
-  static constexpr auto input = factored(tile.Bt), output_gradient = factored(tile.A);
-  static constexpr auto output = factored(transposed(tile.A));
+  static constexpr auto input = code_of<kConstants>(tile.Bt), output_gradient = code_of<kConstants>(tile.A);
+  static constexpr auto output = code_of<kConstants>(transposed(tile.A));
   static_assert(tile.Bt.rows <= kMostPoints);
   static constexpr TileSize size{s, tile.Bt.rows, kLineTransform<input>, kLineTransform<output>,
                                  kLineTransform<output_gradient>};
 };
 
 /// The code of an algorithm with tiles of these sizes.
-template <const auto& kMatrices, int... s>
+template <const auto& kMatrices, Constants kConstants, int... s>
 struct AxisCode {
-  static constexpr auto filter = factored(kMatrices.G), filter_gradient = factored(transposed(kMatrices.G));
-  static constexpr std::array<TileSize, sizeof...(s)> sizes{TileCode<kMatrices, s>::size...};
+  static constexpr auto filter = code_of<kConstants>(kMatrices.G);
+  static constexpr auto filter_gradient = code_of<kConstants>(transposed(kMatrices.G));
+  static constexpr std::array<TileSize, sizeof...(s)> sizes{TileCode<kMatrices, kConstants, s>::size...};
+  // Of each sum: its additions, one that a shared even and odd part adds, and its coefficient, which may be rounded
+  // too.
+  static constexpr int roundings = longest_row(kMatrices.Bt) + longest_row(kMatrices.G) +
+                                   longest_row(transposed(kMatrices.G)) + longest_row(kMatrices.A) +
+                                   longest_row(transposed(kMatrices.A)) + 2 * 5;
   static constexpr AxisAlgorithm algorithm{kMatrices.G.cols, sizes, kLineTransform<filter>,
-                                           kLineTransform<filter_gradient>};
+                                           kLineTransform<filter_gradient>, roundings};
 };
 
+template <Constants kConstants>
 constexpr AxisAlgorithm kAlgorithms[] = {
-    AxisCode<kF2x1, 2>::algorithm,       AxisCode<kF2x2, 2>::algorithm,       AxisCode<kF2x3, 2>::algorithm,
-    AxisCode<kF2x4, 2>::algorithm,       AxisCode<kF2x5, 2>::algorithm,       AxisCode<kF4x1, 4, 3, 2>::algorithm,
-    AxisCode<kF4x2, 4, 3, 2>::algorithm, AxisCode<kF4x3, 4, 3, 2>::algorithm, AxisCode<kF4x4, 4, 3, 2>::algorithm,
-    AxisCode<kF4x5, 4, 3, 2>::algorithm, AxisCode<kF6x1, 6, 4, 2>::algorithm, AxisCode<kF6x2, 6, 4, 2>::algorithm,
-    AxisCode<kF6x3, 6, 4, 2>::algorithm,
+    AxisCode<kF2x1, kConstants, 2>::algorithm,       AxisCode<kF2x2, kConstants, 2>::algorithm,
+    AxisCode<kF2x3, kConstants, 2>::algorithm,       AxisCode<kF2x4, kConstants, 2>::algorithm,
+    AxisCode<kF2x5, kConstants, 2>::algorithm,       AxisCode<kF4x1, kConstants, 4, 3, 2>::algorithm,
+    AxisCode<kF4x2, kConstants, 4, 3, 2>::algorithm, AxisCode<kF4x3, kConstants, 4, 3, 2>::algorithm,
+    AxisCode<kF4x4, kConstants, 4, 3, 2>::algorithm, AxisCode<kF4x5, kConstants, 4, 3, 2>::algorithm,
+    AxisCode<kF6x1, kConstants, 6, 4, 2>::algorithm, AxisCode<kF6x2, kConstants, 6, 4, 2>::algorithm,
+    AxisCode<kF6x3, kConstants, 6, 4, 2>::algorithm,
 };
 
 }  // namespace
 
-const AxisAlgorithm* axis_algorithm(int m, Dim taps) {
-  const auto* found = std::ranges::find_if(
-      kAlgorithms, [&](const AxisAlgorithm& each) { return each.largest().outputs == m && each.taps == taps; });
-  return found == std::end(kAlgorithms) ? nullptr : found;
+const AxisAlgorithm* axis_algorithm(int m, Dim taps, Constants constants) {
+  const std::span<const AxisAlgorithm> all =
+      constants == Constants::signed_ ? kAlgorithms<Constants::signed_> : kAlgorithms<Constants::absolute>;
+  const auto found = std::ranges::find_if(
+      all, [&](const AxisAlgorithm& each) { return each.largest().outputs == m && each.taps == taps; });
+  return found == all.end() ? nullptr : &*found;
 }
 
 }  // namespace convbwd::winograd

@@ -22,10 +22,15 @@ struct AxisAlgorithm {
   LineTransform filter;             // G:  taps to bins
   LineTransform filter_gradient;    // G': bins to taps
 
+  int roundings;  // of an input, on its way through B', G and A' (or A, B' and G'), at most
+
   const TileSize& largest() const { return sizes.front(); }
 };
 
+/// An algorithm as it is, or with the absolute values of its matrices, for a bound of its error.
+enum class Constants { signed_, absolute };
+
 /// F(m, taps), or nothing where it would be too inaccurate to be of use: m = 2, 4 with 1 to 5 taps, m = 6 with 1 to 3.
-const AxisAlgorithm* axis_algorithm(int m, Dim taps);
+const AxisAlgorithm* axis_algorithm(int m, Dim taps, Constants constants);
 
 }  // namespace convbwd::winograd

@@ -30,7 +30,7 @@ constexpr Dim kChannelBlocks = 32 / kWidth;
 
 class DataPlan final : public PackedPlan {
  public:
-  DataPlan(const Problem& problem, int threads, Layout layout, int m);
+  DataPlan(const Problem& problem, int threads, Layout layout, Family family);
 
  private:
   struct Blocking {
@@ -82,11 +82,11 @@ std::vector<Dim> uncovered(Dim extent, const std::vector<AxisTiling>& parts) {
   return positions;
 }
 
-DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, int m)
-    : PackedPlan(problem, Pass::data, threads, layout, m) {
+DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, Family family)
+    : PackedPlan(problem, Pass::data, threads, layout, family) {
   for (const Tiling& tiling : parts_) blockings_.push_back(blocking_of(tiling));
-  dead_rows_ = uncovered(problem.H, tilings_of(rows_of(problem), pass_, m));
-  dead_columns_ = uncovered(problem.W, tilings_of(columns_of(problem), pass_, m));
+  dead_rows_ = uncovered(problem.H, tilings_of(rows_of(problem), pass_, family));
+  dead_columns_ = uncovered(problem.W, tilings_of(columns_of(problem), pass_, family));
   for (Dim h = 0; h < problem.H; ++h)
     if (!std::ranges::binary_search(dead_rows_, h)) live_rows_.push_back(h);
 }
@@ -222,8 +222,8 @@ void DataPlan::by_channels(const Tiling& tiling, const Blocking& at, const Tenso
 
 }  // namespace
 
-std::unique_ptr<Plan> data_plan(const Problem& problem, int threads, Layout layout, int m) {
-  return std::make_unique<DataPlan>(problem, threads, layout, m);
+std::unique_ptr<Plan> data_plan(const Problem& problem, int threads, Layout layout, Family family) {
+  return std::make_unique<DataPlan>(problem, threads, layout, family);
 }
 
 }  // namespace convbwd::winograd

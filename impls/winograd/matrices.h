@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <numeric>
 
 namespace convbwd::winograd {
@@ -53,6 +54,24 @@ constexpr Matrix<kCols, kRows, T> transposed(const Matrix<kRows, kCols, T>& matr
   for (int row = 0; row < kRows; ++row)
     for (std::size_t col = 0; col < kCols; ++col) result.at[col][static_cast<std::size_t>(row)] = matrix[row][col];
   return result;
+}
+
+/// The absolute values.
+template <int kRows, int kCols>
+constexpr Matrix<kRows, kCols> absolute(Matrix<kRows, kCols> matrix) {
+  for (auto& row : matrix.at)
+    for (Rational& element : row)
+      if (element.numerator < 0) element = -element;
+  return matrix;
+}
+
+/// The most elements of a row that are not zero.
+template <int kRows, int kCols>
+constexpr int longest_row(const Matrix<kRows, kCols>& matrix) {
+  std::ptrdiff_t longest = 0;
+  for (const auto& row : matrix.at)
+    longest = std::max(longest, kCols - std::count(row.begin(), row.end(), Rational(0)));
+  return static_cast<int>(longest);
 }
 
 /// F(m, r): m outputs of an r-tap filter in n = m + r - 1 multiplications,

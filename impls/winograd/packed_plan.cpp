@@ -17,7 +17,7 @@ View4<T> filters_of_group(View4<T> filters, Dim group, Dim K) {
 
 }  // namespace
 
-PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout layout, int m)
+PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout layout, Family family)
     : problem_(problem),
       pass_(pass),
       threads_(threads),
@@ -26,8 +26,8 @@ PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout la
       narrow_(simd::image_layout(problem, pass == Pass::data ? Role::dx : Role::dy, in_place_)),
       filters_{problem.G, problem.K_per_group(), problem.C_per_group(), problem.R, problem.S},
       groups_apart_(problem.G >= 2 * threads) {
-  for (const AxisTiling& rows : tilings_of(rows_of(problem), pass, m))
-    for (const AxisTiling& columns : tilings_of(columns_of(problem), pass, m))
+  for (const AxisTiling& rows : tilings_of(rows_of(problem), pass, family))
+    for (const AxisTiling& columns : tilings_of(columns_of(problem), pass, family))
       parts_.emplace_back(rows, columns, problem.N);
 }
 

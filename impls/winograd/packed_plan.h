@@ -24,7 +24,7 @@ class PackedPlan : public Plan {
   std::span<const std::string_view> stages() const override { return kStageNames; }
 
  protected:
-  PackedPlan(const Problem& problem, Pass pass, int threads, Layout layout, int m);
+  PackedPlan(const Problem& problem, Pass pass, int threads, Layout layout, Family family);
 
   /// The tensors of one group. `wide` and `taps`, or `narrow`, are the inputs.
   struct Tensors {
@@ -56,7 +56,7 @@ class PackedPlan : public Plan {
   bool groups_apart_;
 };
 
-std::unique_ptr<Plan> data_plan(const Problem& problem, int threads, Layout layout, int m);
-std::unique_ptr<Plan> weights_plan(const Problem& problem, int threads, Layout layout, int m);
+std::unique_ptr<Plan> data_plan(const Problem& problem, int threads, Layout layout, Family family);
+std::unique_ptr<Plan> weights_plan(const Problem& problem, int threads, Layout layout, Family family);
 
 }  // namespace convbwd::winograd

@@ -61,7 +61,7 @@ AxisTiling tiling_of(const AxisAlgorithm& algorithm, Dim first_tap, Dim tap_step
 }
 
 /// dx: the phases of core/phases.h, whose filters are taken backwards.
-std::vector<AxisTiling> data_tilings(const Axis& axis, int m) {
+std::vector<AxisTiling> data_tilings(const Axis& axis, Family family) {
   std::vector<AxisTiling> tilings;
   for (const Phase& phase : phases_of(axis.extent, axis.outputs, axis.taps, axis.stride, axis.dilation, axis.pad)) {
     if (phase.taps == 0) continue;
@@ -69,14 +69,15 @@ std::vector<AxisTiling> data_tilings(const Axis& axis, int m) {
     for (Dim i = 0; i < std::min(phase.lag, phase.count); ++i)
       lines.push_back({i + phase.lead - (phase.taps - 1) * phase.lag, phase.first + i * axis.stride,
                        ceil_div(phase.count - i, phase.lag)});
-    tilings.push_back(tiling_of(*axis_algorithm(m, phase.taps), phase.first_tap + (phase.taps - 1) * phase.tap_step,
-                                -phase.tap_step, phase.lag, axis.stride * phase.lag, axis.outputs, lines));
+    tilings.push_back(tiling_of(*axis_algorithm(family.m, phase.taps, family.constants),
+                                phase.first_tap + (phase.taps - 1) * phase.tap_step, -phase.tap_step, phase.lag,
+                                axis.stride * phase.lag, axis.outputs, lines));
   }
   return tilings;
 }
 
 /// dw: taps whose distance in x is a multiple of the stride are a part, for they see the same pixels of x.
-std::vector<AxisTiling> weight_tilings(const Axis& axis, int m) {
+std::vector<AxisTiling> weight_tilings(const Axis& axis, Family family) {
   const Dim common = std::gcd(axis.stride, axis.dilation), step = axis.stride / common, lag = axis.dilation / common;
   const auto meets = [&](Dim tap) {
     return outputs_inside(axis.extent, axis.outputs, axis.stride, tap * axis.dilation - axis.pad).size() > 0;
@@ -90,8 +91,8 @@ std::vector<AxisTiling> weight_tilings(const Axis& axis, int m) {
     std::vector<Line> lines;
     for (Dim p = 0; p < std::min(lag, axis.outputs); ++p)
       lines.push_back({p * axis.stride - axis.pad + first * axis.dilation, p, ceil_div(axis.outputs - p, lag)});
-    tilings.push_back(
-        tiling_of(*axis_algorithm(m, (end - first) / step), first, step, axis.stride * lag, lag, axis.extent, lines));
+    tilings.push_back(tiling_of(*axis_algorithm(family.m, (end - first) / step, family.constants), first, step,
+                                axis.stride * lag, lag, axis.extent, lines));
   }
   return tilings;
 }
@@ -103,8 +104,8 @@ Axis columns_of(const Problem& at) { return {at.W, at.Q, at.S, at.stride_w, at.d
 
 Dim longest_part(const Axis& axis) { return ceil_div(axis.taps, axis.stride / std::gcd(axis.stride, axis.dilation)); }
 
-std::vector<AxisTiling> tilings_of(const Axis& axis, Pass pass, int m) {
-  return pass == Pass::data ? data_tilings(axis, m) : weight_tilings(axis, m);
+std::vector<AxisTiling> tilings_of(const Axis& axis, Pass pass, Family family) {
+  return pass == Pass::data ? data_tilings(axis, family) : weight_tilings(axis, family);
 }
 
 Tiling::Tiling(AxisTiling rows, AxisTiling columns, Dim N) : rows_(std::move(rows)), columns_(std::move(columns)) {

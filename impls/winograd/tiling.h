@@ -20,6 +20,12 @@
 // into up to s *parts*, each a filter of its own with lines of its own (3 taps, stride 2: parts of 2 taps and of 1).
 namespace convbwd::winograd {
 
+/// F(m, .) for filters of any length.
+struct Family {
+  int m;
+  Constants constants = Constants::signed_;
+};
+
 /// What a tile covers of one image along an axis: from position `first` on, which may be outside, the elements `live`.
 struct Stretch {
   Dim first;
@@ -52,7 +58,7 @@ Dim longest_part(const Axis& axis);
 
 /// The parts of an axis, by F(m, .). Positions and taps that meet nothing are in none of them; every part is short
 /// enough that there is an algorithm (longest_part()).
-std::vector<AxisTiling> tilings_of(const Axis& axis, Pass pass, int m);
+std::vector<AxisTiling> tilings_of(const Axis& axis, Pass pass, Family family);
 
 /// Tiles that are transformed together: each pass runs over all of them before the next one waits for its results.
 inline constexpr Dim kMostTiles = 4;

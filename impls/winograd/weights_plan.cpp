@@ -33,7 +33,7 @@ constexpr Dim kLeastTiles = 32;
 
 class WeightsPlan final : public PackedPlan {
  public:
-  WeightsPlan(const Problem& problem, int threads, Layout layout, int m);
+  WeightsPlan(const Problem& problem, int threads, Layout layout, Family family);
 
  private:
   struct Blocking {
@@ -69,11 +69,11 @@ std::vector<bool> live_taps(Dim taps, const std::vector<AxisTiling>& parts) {
   return live;
 }
 
-WeightsPlan::WeightsPlan(const Problem& problem, int threads, Layout layout, int m)
-    : PackedPlan(problem, Pass::weights, threads, layout, m) {
+WeightsPlan::WeightsPlan(const Problem& problem, int threads, Layout layout, Family family)
+    : PackedPlan(problem, Pass::weights, threads, layout, family) {
   for (const Tiling& tiling : parts_) blockings_.push_back(blocking_of(tiling));
-  const auto rows = live_taps(problem.R, tilings_of(rows_of(problem), pass_, m));
-  const auto columns = live_taps(problem.S, tilings_of(columns_of(problem), pass_, m));
+  const auto rows = live_taps(problem.R, tilings_of(rows_of(problem), pass_, family));
+  const auto columns = live_taps(problem.S, tilings_of(columns_of(problem), pass_, family));
   for (std::size_t r = 0; r < rows.size(); ++r)
     for (std::size_t s = 0; s < columns.size(); ++s)
       if (!rows[r] || !columns[s]) dead_taps_.push_back(static_cast<Dim>(r * columns.size() + s));
@@ -222,8 +222,8 @@ void WeightsPlan::by_slabs(const Tiling& tiling, const Blocking& at, const Tenso
 
 }  // namespace
 
-std::unique_ptr<Plan> weights_plan(const Problem& problem, int threads, Layout layout, int m) {
-  return std::make_unique<WeightsPlan>(problem, threads, layout, m);
+std::unique_ptr<Plan> weights_plan(const Problem& problem, int threads, Layout layout, Family family) {
+  return std::make_unique<WeightsPlan>(problem, threads, layout, family);
 }
 
 }  // namespace convbwd::winograd

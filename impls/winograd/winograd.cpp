@@ -17,6 +17,7 @@
 #include "core/plain_plan.h"
 #include "winograd/packed_plan.h"
 #include "winograd/points.h"
+#include "winograd/products.h"
 
 namespace convbwd::winograd {
 namespace {
@@ -38,11 +39,24 @@ Support supports(const Problem& problem, Pass) {
   return yes();
 }
 
-template <int m>
+template <int m, Constants constants = Constants::signed_>
 std::unique_ptr<Plan> plan(const Problem& problem, Pass pass, const PlanOptions& options) {
-  auto plan = pass == Pass::data ? data_plan(problem, options.threads, options.layout, m)
-                                 : weights_plan(problem, options.threads, options.layout, m);
+  auto plan = pass == Pass::data ? data_plan(problem, options.threads, options.layout, {m, constants})
+                                 : weights_plan(problem, options.threads, options.layout, {m, constants});
   return options.layout == Layout::native ? std::move(plan) : packing_inside(std::move(plan), pass);
+}
+
+/// Those of the transforms, and of a sum over filters, or over tiles, that is added up by kDepth.
+template <int m>
+double roundings(const Problem& problem, Pass pass) {
+  double most = 0;
+  for (const AxisTiling& rows : tilings_of(rows_of(problem), pass, {m}))
+    for (const AxisTiling& columns : tilings_of(columns_of(problem), pass, {m})) {
+      const Dim products = pass == Pass::data ? problem.K_per_group() : Tiling(rows, columns, problem.N).tiles();
+      const Dim depth = std::min(products, kDepth) + ceil_div(products, simd::kWidth);
+      most = std::max(most, static_cast<double>(rows.algorithm->roundings + columns.algorithm->roundings + depth));
+    }
+  return most;
 }
 
 // Error constants are measured: see README.md.
@@ -57,6 +71,8 @@ constexpr Implementation rows[] = {
         .mixes_outputs = true,
         .supports = supports<2, 3>,
         .plan = plan<2>,
+        .magnitudes = plan<2, Constants::absolute>,
+        .roundings = roundings<2>,
     },
     {
         .name = "winograd_f4",
@@ -68,6 +84,8 @@ constexpr Implementation rows[] = {
         .mixes_outputs = true,
         .supports = supports<2, 3>,
         .plan = plan<4>,
+        .magnitudes = plan<4, Constants::absolute>,
+        .roundings = roundings<4>,
     },
     {
         .name = "winograd_f6",
@@ -79,6 +97,8 @@ constexpr Implementation rows[] = {
         .mixes_outputs = true,
         .supports = supports<2, 3>,
         .plan = plan<6>,
+        .magnitudes = plan<6, Constants::absolute>,
+        .roundings = roundings<6>,
     },
     {
         .name = "winograd_f2_5x5",
@@ -90,6 +110,8 @@ constexpr Implementation rows[] = {
         .mixes_outputs = true,
         .supports = supports<4, 5>,
         .plan = plan<2>,
+        .magnitudes = plan<2, Constants::absolute>,
+        .roundings = roundings<2>,
     },
     {
         .name = "winograd_f4_5x5",
@@ -101,6 +123,8 @@ constexpr Implementation rows[] = {
         .mixes_outputs = true,
         .supports = supports<4, 5>,
         .plan = plan<4>,
+        .magnitudes = plan<4, Constants::absolute>,
+        .roundings = roundings<4>,
     },
 };
 
