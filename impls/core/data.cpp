@@ -30,6 +30,24 @@ float normal(std::uint64_t bits) {
   return static_cast<float>(sum * kScale);
 }
 
+/// A real number of this kind.
+float real(Data data, std::uint64_t bits) {
+  const float value = normal(bits);
+  const std::uint64_t more = random_bits(bits, 0);
+  switch (data) {
+    case Data::rectified:
+      return std::max(value, 0.0f);
+    case Data::wide:
+      return std::ldexp(value, static_cast<int>(more % 25) - 12);
+    case Data::cancelling:
+      return (more % 2 ? 1000.0f : -1000.0f) + value;
+    case Data::denormal:
+      return std::ldexp(value, -128);
+    default:
+      return value;
+  }
+}
+
 template <class Value>
 std::vector<float> fill(Dim elements, std::uint64_t seed, Value value) {
   std::vector<float> tensor(static_cast<std::size_t>(elements));
@@ -78,7 +96,7 @@ Inputs make_inputs(const Problem& problem, Pass pass, Data data, double growth, 
     return Inputs{fill(problem.elements(Role::dy), 2 * seed, value),
                   fill(problem.elements(other), 2 * seed + 1, value)};
   };
-  if (data == Data::normal) return make(normal);
+  if (data != Data::integers) return make([data](std::uint64_t bits) { return real(data, bits); });
   Inputs inputs;
   for (Thinning thinning : kThinnings) {
     inputs = make([thinning](std::uint64_t bits) { return integer(bits, thinning); });
