@@ -8,8 +8,8 @@
 //   dw from D
 //
 // If D, the gradient of all transformed filters, is small, every thread takes its own tiles and has its own D; the
-// copies are added in the order of their numbers. Otherwise all threads share the runs of tiles, long ones that fill
-// L3, and divide the slabs; with a single run a slab of D is used up in L2. Either way the result depends only on the
+// copies are added in the order of their numbers. Otherwise all threads share the runs of tiles, long ones, and
+// divide the slabs; with a single run a slab of D is used up in L2. Either way the result depends only on the
 // number of threads, not on their timing.
 #include <algorithm>
 
@@ -24,10 +24,12 @@ using simd::kWidth;
 
 // Transformed gradients of 64 x 64 filters by F(4,3) are 590 KB: one copy a thread costs little.
 constexpr Dim kSmallGradients = 256 * 1024;
-// Transformed tiles, in floats. A thread's own: 1.5 MB leave L2 for L3 once; with 8 MB they and the tensors leave L3
-// too (64 channels @ 56x56, Zen 3: 13.7 -> 8.5 ms), with 0.25 MB the sums in D come and go too often (9.6 ms). Of all
-// threads together: 8 MB, so that the slabs of D, 590 KB each, come and go rarely.
-constexpr Dim kOwnRun = 384 * 1024, kSharedRun = 2 * 1024 * 1024;
+// Transformed tiles at a time, in floats. A thread's own: 1.5 MB leave L2 for L3 once; with 8 MB they and the tensors
+// leave L3 too (64 channels @ 56x56, Zen 3: 13.7 -> 8.5 ms), with 0.25 MB the sums in D come and go too often (9.6 ms).
+constexpr Dim kOwnRun = 384 * 1024;
+// Of all threads together: as much as D, which comes and goes once a run (2 MB rather than 8 for 128 channels @ 28x28:
+// 12.8 -> 9.0 ms; 32 MB rather than 8 for 512 @ 28x28, where D is 37 MB: 151 -> 117 ms).
+constexpr Dim kLeastSharedRun = 512 * 1024, kMostSharedRun = 8 * 1024 * 1024;
 constexpr Dim kSlabBlocks = 64 / kWidth;
 constexpr Dim kLeastTiles = 32;
 
@@ -87,7 +89,8 @@ WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
   at.split_tiles = at.gradients.floats() <= kSmallGradients;
   at.copies = at.split_tiles ? std::min<Dim>(team_size(), tiles) : 1;
   const Dim a_part = ceil_div(tiles, at.copies);
-  const Dim most = std::max((at.split_tiles ? kOwnRun : kSharedRun) / (bins * (K + C)), kLeastTiles);
+  const Dim run = at.split_tiles ? kOwnRun : std::clamp(at.gradients.floats(), kLeastSharedRun, kMostSharedRun);
+  const Dim most = std::max(run / (bins * (K + C)), kLeastTiles);
   at.run = ceil_div(a_part, ceil_div(a_part, most));
   at.x = {bins, c_blocks, at.run};
   at.dy = {bins, k_blocks, at.run};
