@@ -29,7 +29,6 @@ struct TilePanel {
   float* result;
   Dim result_block;
   bool accumulate;
-  const float *tiles_ahead, *filters_ahead;  // what comes next, or nothing
 };
 
 template <int rows, int vectors>
@@ -39,13 +38,6 @@ void multiply(const TilePanel& args) {
   const float* filters = args.filters;
   for (Dim block = 0; block < args.k_blocks; ++block) {
     const float* tiles = args.tiles + block * args.tile_block;
-    if (args.filters_ahead)
-      for (Dim v = 0; v < vectors; ++v)
-        for (Dim line = 0; line < kWidth * kWidth; line += 16)
-          __builtin_prefetch(args.filters_ahead + v * args.filter_block + block * kWidth * kWidth + line, 0, 2);
-    if (args.tiles_ahead)
-      for (Dim line = 0; line < rows * kWidth; line += 16)
-        __builtin_prefetch(args.tiles_ahead + block * args.tile_block + line, 0, 2);
 #pragma GCC unroll 4
     for (Dim lane = 0; lane < kWidth; ++lane, filters += kWidth)
       tile.add_product(tiles + lane, kWidth, filters, args.filter_block);
@@ -92,33 +84,19 @@ Range rows_of(const Tiling& tiling, Range span, Dim first_row, Dim bin) {
 
 void multiply(const TileProducts& at) {
   const StageTimer timer(kProducts);
-  const Dim bins = at.tiling.bins();
-  for (Dim bin = 0; bin < bins; ++bin) {
+  for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
     const Range rows = rows_of(at.tiling, at.span, at.first_row, bin);
     const Parts panels = parts_of_at_most(kTileRows, rows.size());
-    for (Dim block = 0; block < at.blocks; block += kTileVectors) {
-      const bool last = block + kTileVectors >= at.blocks;
-      const Dim next_bin = std::min(bin + last, bins - 1);
+    for (Dim block = 0; block < at.blocks; block += kTileVectors)
       for (Dim panel = 0; panel < panels.count; ++panel) {
         const Range span = panels.part(panel);
-        TilePanel args{.k_blocks = at.k_blocks.size(),
-                       .tiles = at.tiles.at(bin, at.k_blocks.begin, rows.begin + span.begin),
-                       .tile_block = at.tiles.block_stride(),
-                       .filters = at.filters.at(bin, at.filter_block + block, at.filter_row),
-                       .filter_block = at.filters.block_stride(),
-                       .result = at.result.at(bin, block, rows.begin + span.begin),
-                       .result_block = at.result.block_stride(),
-                       .accumulate = at.accumulate,
-                       .tiles_ahead = nullptr,
-                       .filters_ahead = nullptr};
-        if (panel == 0)
-          args.filters_ahead =
-              at.filters.at(next_bin, at.filter_block + (last ? 0 : block + kTileVectors), at.filter_row);
-        if (last) args.tiles_ahead = at.tiles.at(next_bin, at.k_blocks.begin, rows.begin + span.begin);
+        const TilePanel args{at.k_blocks.size(),        at.tiles.at(bin, at.k_blocks.begin, rows.begin + span.begin),
+                             at.tiles.block_stride(),   at.filters.at(bin, at.filter_block + block, at.filter_row),
+                             at.filters.block_stride(), at.result.at(bin, block, rows.begin + span.begin),
+                             at.result.block_stride(),  at.accumulate};
         const auto& table = at.blocks - block >= kTileVectors ? kMultiplyTiles<kTileVectors> : kMultiplyTiles<1>;
         table[static_cast<std::size_t>(span.size() - 1)](args);
       }
-    }
   }
 }
 
