@@ -22,14 +22,15 @@ namespace {
 
 using simd::kWidth;
 
-// Transformed gradients of 64 x 64 filters by F(4,3) are 590 KB: one copy a thread costs little.
-constexpr Dim kSmallGradients = 256 * 1024;
-// Transformed tiles at a time, in floats. A thread's own: 1.5 MB leave L2 for L3 once; with 8 MB they and the tensors
-// leave L3 too (64 channels @ 56x56, Zen 3: 13.7 -> 8.5 ms), with 0.25 MB the sums in D come and go too often (9.6 ms).
-constexpr Dim kOwnRun = 384 * 1024;
-// Of all threads together: as much as D, which comes and goes once a run (2 MB rather than 8 for 128 channels @ 28x28:
-// 12.8 -> 9.0 ms; 32 MB rather than 8 for 512 @ 28x28, where D is 37 MB: 151 -> 117 ms).
-constexpr Dim kLeastSharedRun = 512 * 1024, kMostSharedRun = 8 * 1024 * 1024;
+// Transformed gradients of 128 x 128 filters by F(4,3) are 2.4 MB: a copy for each thread costs less than reading tiles
+// that another core has just written (128 channels @ 28x28, Zen 3, 2 threads: 8.5 -> 3.6 ms).
+constexpr Dim kSmallGradients = 1024 * 1024;
+// Transformed tiles at a time, in floats: as much as D, which comes and goes once a run (2 MB rather than 8 for 128
+// channels
+// @ 28x28: 12.8 -> 9.0 ms; 32 MB rather than 8 for 512 @ 28x28, where D is 37 MB: 151 -> 117 ms), but 1.5 MB at least
+// (64
+// @ 56x56 with 1.5 rather than 0.25 MB: 9.6 -> 8.5 ms).
+constexpr Dim kLeastRun = 384 * 1024, kMostRun = 8 * 1024 * 1024;
 constexpr Dim kSlabBlocks = 64 / kWidth;
 constexpr Dim kLeastTiles = 32;
 
@@ -89,7 +90,7 @@ WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
   at.split_tiles = at.gradients.floats() <= kSmallGradients;
   at.copies = at.split_tiles ? std::min<Dim>(team_size(), tiles) : 1;
   const Dim a_part = ceil_div(tiles, at.copies);
-  const Dim run = at.split_tiles ? kOwnRun : std::clamp(at.gradients.floats(), kLeastSharedRun, kMostSharedRun);
+  const Dim run = std::clamp(at.gradients.floats(), kLeastRun, kMostRun);
   const Dim most = std::max(run / (bins * (K + C)), kLeastTiles);
   at.run = ceil_div(a_part, ceil_div(a_part, most));
   at.x = {bins, c_blocks, at.run};
