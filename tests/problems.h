@@ -130,6 +130,12 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "g8mb2ic8ih9iw14oc8kh4kw7ph1pw6",
     "g6mb3ic6ih5iw1oc6kh3kw3ph1pw1",
     "g7mb2ic7ih8iw9oc7oh8ow8kh3kw5ph1pw0",
+    // and with stride 2: odd and even widths, windows that begin beyond either edge, an odd row of taps left over
+    "g9mb2ic9ih15iw29oc9kh5kw5sh2sw2ph2pw2",
+    "g8mb2ic8ih13iw28oc8kh7kw7sh2sw2ph3pw3",
+    "g5mb2ic5ih9iw12oc5kh3kw5sh1sw2ph1pw4",
+    "g6mb2ic6ih8iw31oc6kh7kw3sh3sw2ph3pw0",
+    "g7mb1ic7ih5iw9oc7oh4ow11kh3kw3sh2sw2ph2pw5",
     // output by output: one, two and three rows of taps, odd widths and strides, no output whose window is whole
     "g9mb3ic9ih7iw15oc9kh3kw3sh2sw2ph1pw1",
     "g8mb2ic8ih8iw1oc8kh5kw3sh2sw2ph2pw1",

@@ -18,7 +18,7 @@ inline constexpr int kMostWeightTaps = 7;
 // any stride and dilation, without tails. Against walks of stride 1 by phases of the columns, Zen 4, AVX2 and AVX-512:
 // 3x3 of stride 2 on 56 x 56 23 -> 42 and 35 -> 48 GFLOP/s, on 14 x 14 25 -> 38 and 44 -> 49; 5x5 on 56 x 56 48 -> 57
 // and 53 -> 74, but on 14 x 14 (7 outputs a row, two or three of them cut) 37 -> 37 and 77 -> 63; a dilated 3x3 on
-// 28 x 28 64 -> 63 and 92 -> 78. With stride 1 blocks are faster by 1.1 to 1.6.
+// 28 x 28 64 -> 63 and 92 -> 78. With strides 1 and 2 blocks are faster by 1.1 to 1.7.
 //
 // 14 sums + 1 dy of 16 registers (7x7: two rows), 28 + 1 of 32 (7x7: four rows, 5x5: all five).
 inline constexpr int kMostSums = simd::kRegisters == 32 ? 28 : 14;
@@ -37,11 +37,13 @@ struct RowsWalk {
   Dim h_row, h_tap, H;              // image row of the first tap from row to row of outputs, and from tap to tap
   Dim w_output, w_tap, W, w_first;  // the same of the columns, and the column of the first tap and output 0
   Range outputs, whole;             // those that meet the image through any tap, and through all
+  Dim x_lines, dy_lines;            // cache lines that a block of outputs has for itself
 };
 
 struct RowsRun {
-  Dim images, rows, h;  // h: image row of the first tap and the first row of outputs
-  int taps;             // rows of the filter
+  Dim images, rows, h;    // h: image row of the first tap and the first row of outputs
+  int taps;               // rows of the filter
+  Dim x_ahead, dy_ahead;  // from a row to that of the next run, which comes to L2 during this one; 0: it does not
 };
 
 /// Adds the sums of kRows x kTaps taps over some rows of outputs of some images to dw.
