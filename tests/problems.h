@@ -53,6 +53,12 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic4ih15iw8oc9kh7kw1ph3pw0",
     "mb1ic3ih8iw10oc5kh2kw5ph1pw1",
     "mb1ic5ih10iw7oc3kh4kw2sh3sw2ph2pw0",
+    // patches: no window shares a pixel; images joined in tiles and bands, slabs of filters, vectors of columns
+    "mb2ic3ih12iw20oc9kh4kw4sh4sw4",
+    "mb3ic3ih32iw48oc7kh16kw16sh16sw16",
+    "mb2ic2ih9iw10oc300kh2kw1sh3sw2",
+    "mb3ic2ih60iw42oc130kh2kw3sh2sw3",
+    "mb1ic1ih6iw16oc3kh2kw8sh2sw8",
     // stride larger than the filter, rows and columns that no window reads
     "mb2ic3ih11iw13oc4kh2kw3sh3sw5",
     "mb1ic5ih14iw9oc2kh1kw2sh4sw3ph1pw1",

@@ -7,11 +7,15 @@
 
 #include "core/ranges.h"
 #include "direct/few_channels.h"
+#include "direct/few_channels_patches.h"
 #include "direct/few_channels_phases.h"
 #include "direct/few_channels_pixel_tile.h"
 #include "direct/few_channels_rows.h"
 
 namespace convbwd::direct {
+
+constinit const PixelTiles kPixelTiles = pixel_tiles();
+
 namespace {
 
 using simd::kWidth;
@@ -22,15 +26,13 @@ constexpr Dim kBandBytes = 512 << 10;
 constexpr Dim kSlabBytes = 16 << 10;
 constexpr Dim kFloatBytes = sizeof(float);
 
-constexpr PixelTiles kTiles = pixel_tiles();
-
 /// An odd number of cache lines, and at least a vector more than asked for, from a plane to the next: as powers of two
 /// they would meet in few sets of a cache.
 constexpr Dim plane_floats(Dim floats) { return floats / (2 * kLine) * (2 * kLine) + 3 * kLine; }
 
 class DataGradient final : public Plan {
  public:
-  DataGradient(const Problem& problem, int threads, bool plain);
+  DataGradient(const PhaseSums& sums, int threads, bool plain);
 
   std::size_t workspace_bytes() const override {
     return static_cast<std::size_t>(threads_ * (panel_floats_ + out_floats_) * kFloatBytes);
@@ -78,21 +80,21 @@ class DataGradient final : public Plan {
   Dim panel_plane_, panel_floats_, out_plane_, out_floats_;
 };
 
-DataGradient::DataGradient(const Problem& problem, int threads, bool plain)
-    : problem_(problem),
+DataGradient::DataGradient(const PhaseSums& sums, int threads, bool plain)
+    : problem_(sums.problem),
       threads_(threads),
       plain_(plain),
-      sums_(problem, kMostOutputs),
-      rows_(ceil_div(problem.H, problem.stride_h)),
+      sums_(sums),
+      rows_(ceil_div(problem_.H, problem_.stride_h)),
       halo_(std::max<Dim>(sums_.reach.size(), 1) - 1) {
-  const Dim pitch = sums_.pitch(), row_bytes = std::max<Dim>(1, problem.K * pitch * kFloatBytes);
+  const Dim pitch = sums_.pitch(), row_bytes = std::max<Dim>(1, problem_.K * pitch * kFloatBytes);
   // About four bands a thread, so that the last ones to finish leave little idle.
-  const Dim least = threads == 1 ? 1 : std::min(rows_, ceil_div(4 * threads, problem.N));
+  const Dim least = threads == 1 ? 1 : std::min(rows_, ceil_div(4 * threads, problem_.N));
   bands_ = {rows_, std::max(parts_of_at_most(std::max<Dim>(1, kBandBytes / row_bytes - halo_), rows_).count, least)};
   panel_plane_ = plane_floats(((plain ? bands_.largest() : rows_) + halo_) * pitch);
-  panel_floats_ = plain ? problem.K * panel_plane_ : 0;
+  panel_floats_ = plain ? problem_.K * panel_plane_ : 0;
   out_plane_ = plane_floats(bands_.largest() * pitch);
-  out_floats_ = static_cast<Dim>(sums_.columns.size()) * problem.C * out_plane_;
+  out_floats_ = static_cast<Dim>(sums_.columns.size()) * problem_.C * out_plane_;
 }
 
 std::size_t DataGradient::packed_bytes(Role role) const {
@@ -215,7 +217,7 @@ void DataGradient::add_up(const Sum& sum, Dim rows, Planes planes, const float* 
         const Range lines = bundle == 0 && ahead.dy ? ahead.lines.part(ahead.tile + i) : Range{};
         tile.ahead = ahead.dy + filters.begin * ahead.plane + lines.begin * kLine;
         tile.ahead_lines = lines.size();
-        kTiles[static_cast<std::size_t>(outputs.size() - 1)][static_cast<std::size_t>(range.size() - 1)](
+        kPixelTiles[static_cast<std::size_t>(outputs.size() - 1)][static_cast<std::size_t>(range.size() - 1)](
             tile, planes.dy + filters.begin * planes.plane + range.begin * kWidth,
             w + sum.w + (outputs.begin * problem_.K + filters.begin * outputs.size()) * taps,
             out + (sum.first_output + outputs.begin) * out_plane_ + range.begin * kWidth);
@@ -248,7 +250,10 @@ std::string DataGradient::resolved() const {
 }  // namespace
 
 std::unique_ptr<Plan> few_channels_data(const Problem& problem, int threads, Layout layout) {
-  return std::make_unique<DataGradient>(problem, threads, layout != Layout::native);
+  const bool plain = layout != Layout::native;
+  const PhaseSums sums(problem, kMostOutputs);
+  if (has_patches(sums)) return patches_data(sums, threads, plain);
+  return std::make_unique<DataGradient>(sums, threads, plain);
 }
 
 }  // namespace convbwd::direct

@@ -83,4 +83,7 @@ constexpr PixelTiles pixel_tiles() {
   return tiles;
 }
 
+/// In few_channels_data.cpp, which alone compiles them.
+extern const PixelTiles kPixelTiles;
+
 }  // namespace convbwd::direct

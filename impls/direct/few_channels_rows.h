@@ -70,6 +70,19 @@ void interleave(const float* const* from, float* to, Dim count) {
   }
 }
 
+/// The same for strides of whole vectors.
+inline void interleave_vectors(const float* const* from, Dim stride, float* to, Dim count) {
+  using namespace simd;
+  for (Dim i = 0; i * stride < count; i += kWidth)
+    for (Dim b = 0; b < stride; b += kWidth) {
+      Vec block[kWidth];
+      for (Dim j = 0; j < kWidth; ++j) block[j] = load(from[b + j] + i);
+      transpose(block);
+      for (Dim j = 0, at = i * stride + b; j < kWidth && at < count; ++j, at += stride)
+        at + kWidth <= count ? store(to + at, block[j]) : store(to + at, block[j], count - at);
+    }
+}
+
 /// The same for any stride, and for any distance between the pixels of `to`.
 inline void interleave(const float* const* from, Dim stride, float* to, Dim pixel_stride, Dim count) {
   if (pixel_stride == 1) {
@@ -77,6 +90,7 @@ inline void interleave(const float* const* from, Dim stride, float* to, Dim pixe
     if (stride == 2) return interleave<2>(from, to, count);
     if (stride == 4) return interleave<4>(from, to, count);
     if (stride == 8) return interleave<8>(from, to, count);
+    if (stride % simd::kWidth == 0) return interleave_vectors(from, stride, to, count);
   }
   for (Dim b = 0; b < stride; ++b)
     for (Dim w = b, i = 0; w < count; w += stride, ++i) to[w * pixel_stride] = from[b][i];
