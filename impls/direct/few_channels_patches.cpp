@@ -4,7 +4,8 @@
 //     dx[n, c, stride * p + r, stride * q + s] = sum over k of  dy[n,k,p,q] * w[k,c,r,s]
 // is a product of matrices. The positions (n, p, q) of a band of rows, images joined, are cut into tiles whose dy is
 // one stream, where planes of filters (few_channels_data.cpp) are a page and a set of L1 each: 768 filters of 14 x 14
-// went from 43 to 81 GFLOP/s, 96 of 56 x 56 from 47 to 50 (AVX2, Zen 3).
+// went from 43 to 81 and from 66 to 90 GFLOP/s, 96 of 56 x 56 from 52 to between 49 and 69 (AVX2, Zen 3, a busy
+// machine).
 //
 // For each row of the filter: slabs of filters (dy of a tile: half an L1, w: L2), tiles, bundles of outputs (c, s);
 // then the columns are interleaved into rows of dx.
