@@ -16,7 +16,10 @@ namespace {
 
 using simd::kWidth;
 
-constexpr Dim kRunColumns = 256;
+// More columns where filters are few, and dy so small that L2 does not mind: 32 filters of 3x3, stride 2, take 3.2 ms
+// with 256 columns and 2.9 with 672, 64 of 7x7 7 % longer (AVX2, Zen 3).
+constexpr Dim kRunColumns = 256, kMostRunColumns = 672;
+constexpr Dim kRunOutputs = 32 * kMostRunColumns;
 
 constexpr FilterTiles kTiles = filter_tiles();
 
@@ -92,7 +95,8 @@ WeightGradient::WeightGradient(const Problem& problem, int threads)
   rows_ = outputs_seeing(at.H, at.P, at.R, at.stride_h, at.dilation_h, at.pad_top);
   columns_ = outputs_seeing(at.W, at.Q, at.S, at.stride_w, at.dilation_w, at.pad_left);
   if (columns_.size() == 0) rows_ = {};
-  const Dim rows = std::max<Dim>(1, kRunColumns / std::max<Dim>(1, columns_.size()));
+  const Dim run_columns = std::clamp(kRunOutputs / at.K, kRunColumns, kMostRunColumns);
+  const Dim rows = std::max<Dim>(1, run_columns / std::max<Dim>(1, columns_.size()));
   row_runs_ = parts_of_at_most(rows, rows_.size());
   image_runs_ = parts_of_at_most(std::max<Dim>(1, rows / std::max<Dim>(1, rows_.size())), at.N);
 
