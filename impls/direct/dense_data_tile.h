@@ -10,79 +10,88 @@
 
 namespace convbwd::direct {
 
-/// What one tile of dx sums over: filters, in blocks of kLanes, and the taps of a sub-filter. Strides are in floats;
-/// from a tap to the next dy goes backwards, for that is how an image position sees the outputs that read it.
+/// What tiles of dx sum over: a slab of filters through the taps of a sub-filter. Strides are in floats; from a tap to
+/// the next dy goes backwards, for that is how an image position sees the outputs that read it.
 struct DataSum {
-  Dim filters, rows, columns;
+  Dim blocks, rest;   // filters: whole blocks of kLanes, and some of one more
+  Dim rows, columns;  // taps
   Dim dy_block, dy_row, dy_column;
-  Dim q, lag, Q;  // the first position reads column q - u * lag of Q through tap u
-  Dim ahead;      // from dy of this tile to dy of the next
-  Dim w_block;    // w is [block of filters][row][column][filter][kVectors * kLanes c]; from w_block to the next
+  Dim q, lag, Q;     // the first position of the first tile reads column q - u * lag of Q through tap u
+  Dim w_row, w_tap;  // w is [row][column][filter][kVectors * kLanes c]
 };
 
-/// Where a tile goes: strides from a position, and from a vector of channels, to the next. `first`: the tile is
-/// stored, otherwise it is added to what is there.
+/// Where tiles go: strides from a position, and from a vector of channels, to the next. `first`: a tile is stored,
+/// otherwise it is added to what is there.
 struct DataTarget {
   float* dx;
   Dim position, vector;
   bool first;
 };
 
-using DataTile = void (*)(const DataSum& sum, const float* dy, const float* w, const DataTarget& target);
+/// Neighbouring tiles of one size.
+using DataTiles = void (*)(Dim tiles, const DataSum& sum, const float* dy, const float* w, const DataTarget& target);
 
 // 16 registers: 3 vectors x  4 positions = 12 sums + 3 loads of w + 1 broadcast of dy = 16;  7 loads for 12 FMAs
+//               2 vectors x  6 positions = 12 sums + 2 loads of w + 1 broadcast of dy = 15;  8 loads for 12 FMAs
 // 32 registers: 3 vectors x  9 positions = 27 sums + 3 loads of w + 1 broadcast of dy = 31; 12 loads for 27 FMAs
 //               2 vectors x 14 positions = 28 sums + 2 loads of w + 1 broadcast of dy = 31; 16 loads for 28 FMAs
 inline constexpr Dim kTileVectors = 3;
 constexpr Dim tile_positions(Dim vectors) {
   if (simd::kRegisters == 32) return vectors == 3 ? 9 : 14;
-  return vectors == 3 ? 4 : vectors == 2 ? 5 : 10;
+  return vectors == 3 ? 4 : vectors == 2 ? 6 : 10;
 }
 static_assert(tile_positions(3) * 3 + 3 + 1 <= simd::kRegisters, "sums, w and dy stay in registers");
 static_assert(tile_positions(2) * 2 + 2 + 1 <= simd::kRegisters, "sums, w and dy stay in registers");
 
-/// Adds the filters of one block through one tap to the positions [begin, end) of a tile.
-template <int begin, int end, class Tile>
-[[gnu::always_inline]] inline void add_tap(Tile& tile, Dim filters, const float* dy, const float* w, Dim vectors) {
-#pragma GCC unroll 4
-  for (Dim lane = 0; lane < filters; ++lane, w += vectors * kLanes)
+/// Adds a slab of filters through one tap to the positions [begin, end) of a tile. A block has no branch inside: the
+/// loop is left once a tap, not once every few dozen cycles.
+template <int begin, int end, int positions, int vectors>
+[[gnu::always_inline]] inline void add_tap(gemm::RegisterTile<positions, vectors>& tile, const DataSum& sum,
+                                           const float* dy, const float* w) {
+  constexpr int kStep = std::min<int>(kLanes, 8);
+  for (Dim block = 0; block < sum.blocks; ++block, dy += sum.dy_block)
+    for (Dim lane = 0; lane < kLanes; lane += kStep, w += kStep * vectors * kLanes)
+      unroll<kStep>([&](auto i) __attribute__((always_inline)) {
+        tile.template add_product<begin, end>(dy + lane + i, kLanes, w + i * vectors * kLanes, kLanes);
+      });
+  for (Dim lane = 0; lane < sum.rest; ++lane, w += vectors * kLanes)
     tile.template add_product<begin, end>(dy + lane, kLanes, w, kLanes);
 }
 
-/// Adds up `positions` neighbouring positions of a phase, vectors * kLanes channels each. Where the first or the last
-/// of them reads a margin through some tap, it is left out of that tap: on an image 7 wide a tenth of all products of a
-/// 3-wide filter are with zeros.
+/// Adds up tiles of `positions` neighbouring positions of a phase, vectors * kLanes channels each. A tap through which
+/// all of a tile's positions read a margin is left out, and so is the first or the last of them where it alone does: on
+/// an image 7 wide a tenth of all products of a 3-wide filter are with zeros.
 template <int vectors, int positions>
-void data_tile(const DataSum& sum, const float* dy, const float* w, const DataTarget& target) {
-  gemm::RegisterTile<positions, vectors> tile;
-  tile.clear();
-  // dx comes from memory where there are few filters: it is asked for while the sums are made.
-  unroll<positions>([&](auto i) {
-    unroll<vectors>([&](auto v) { __builtin_prefetch(target.dx + i * target.position + v * target.vector, 1); });
-  });
-  for (Dim k = 0; k < sum.filters; k += kLanes, w += sum.w_block, dy += sum.dy_block) {
-    const Dim filters = std::min(kLanes, sum.filters - k);
-    const float* filter = w;
-    unroll<positions>([&](auto i) { __builtin_prefetch(dy + sum.ahead + i * kLanes, 0, 2); });
+void data_tiles(Dim tiles, const DataSum& sum, const float* dy, const float* w, const DataTarget& target) {
+  float* dx = target.dx;
+  Dim first = sum.q;
+  for (Dim j = 0; j < tiles; ++j) {
+    gemm::RegisterTile<positions, vectors> tile;
+    tile.clear();
     for (Dim t = 0; t < sum.rows; ++t)
-      for (Dim u = 0; u < sum.columns; ++u, filter += kLanes * vectors * kLanes) {
+      for (Dim u = 0; u < sum.columns; ++u) {
         const float* output = dy - t * sum.dy_row - u * sum.dy_column;
-        const Dim q = sum.q - u * sum.lag;
+        const float* filter = w + t * sum.w_row + u * sum.w_tap;
+        const Dim q = first - u * sum.lag;
+        if (q >= sum.Q || q + positions <= 0) continue;
         if (q == -1)
-          add_tap<1, positions>(tile, filters, output, filter, vectors);
+          add_tap<1, positions>(tile, sum, output, filter);
         else if (q + positions == sum.Q + 1)
-          add_tap<0, positions - 1>(tile, filters, output, filter, vectors);
+          add_tap<0, positions - 1>(tile, sum, output, filter);
         else
-          add_tap<0, positions>(tile, filters, output, filter, vectors);
+          add_tap<0, positions>(tile, sum, output, filter);
       }
+    tile.store(dx, target.position, target.vector, !target.first);
+    dx += positions * target.position;
+    dy += positions * kLanes;
+    first += positions;
   }
-  tile.store(target.dx, target.position, target.vector, !target.first);
 }
 
-/// data_tile<vectors, positions>, by positions - 1.
+/// data_tiles<vectors, positions>, by positions - 1.
 template <int vectors>
 inline constexpr auto kDataTiles = []<int... kIndex>(std::integer_sequence<int, kIndex...>) {
-  return std::array<DataTile, sizeof...(kIndex)>{data_tile<vectors, kIndex + 1>...};
+  return std::array<DataTiles, sizeof...(kIndex)>{data_tiles<vectors, kIndex + 1>...};
 }
 (std::make_integer_sequence<int, int{tile_positions(vectors)}>{});
 
