@@ -5,10 +5,10 @@
 // A stride makes phases (core/phases.h), each a convolution of stride 1 with a part of the filter; what follows is done
 // for every phase. The nest, from the outside in, and where its data live:
 //
-//   a band of rows of an image     its dy is copied once, with zeros left and right, and stays in L2; without margins
-//                                  it is read where it is
-//     a slab of filters              with a few vectors of channels and all taps: its w stays in cache for the band
-//       a row, a tile of positions     its sums stay in registers over the slab (dense_data_tile.h)
+//   a band of rows of an image, a slab of filters   its dy is copied once, with zeros left and right, and stays in L2;
+//                                                   without margins it is read where it is
+//     a few vectors of channels, all taps             their w stays in cache for the band
+//       a row, a tile of positions                      its sums stay in registers (dense_data_tile.h)
 //         a tap, the filters of the slab
 //
 // Taps above and below the image are cut from the sums, and those left and right of it where a tile ends there; zeros
@@ -16,19 +16,17 @@
 // Memory: a band of dy a thread. Precision: a dx is a sum of slab sums, of some hundred terms each.
 // The nest is that of Goto and van de Geijn's matrix product (ACM TOMS 34, 2008), without lowering anything to one.
 //
-// What was tried (one thread; % of the FMA peak, of a 3x3 layer unless another is named). Zen 3, AVX2:
-//   - filters inside taps, instead of taps inside blocks of 8 filters, and a call for all tiles of a size: 14x14
-//     1.23 times as fast, 7x7 1.27, 1x1 1.29 to 1.66, strided 1.15 to 1.3, dilated 1.1 to 1.2, odd channels 1.26
-//     to 1.34: before, a loop ended every 48 cycles
-//   - two vectors by 6 positions instead of 5: 12 sums instead of 10
-//   - dy and dx asked for before they are needed: nothing any more
-// Zen 4, AVX-512, with the former nest:
-//   - w from L2, 512 KB a slab, instead of L1, 48 KB: 256 channels @ 14x14 88 -> 92, for fewer passes over dx
-//   - taps into the margins left out: 7x7 86 -> 95, 14x14 92 -> 95
-//   - tiles of 2 vectors x 14 for 1x1, or of 1 x 28: nothing, or half as fast (the compiler runs out of registers)
-//   - dy copied for a 1x1 filter too: a quarter slower; for nhwc, packed before, 256 -> 64 @ 56x56 67 -> 88 GFLOP/s
-//   - the channels as the innermost loop: 1x1 64 -> 256 @ 56x56 104 -> 96 GFLOP/s
-//   - small images in one band, without the above: no gain at 7x7
+// What was tried (one thread, 3x3 unless another is named). Zen 3, AVX2, times as fast:
+//   - filters inside taps, not taps inside blocks of 8 filters, which ended a loop every 48 cycles, and one call for
+//   all
+//     tiles of a size: 14x14 1.23, 7x7 1.27, 1x1 1.29 to 1.66, strided 1.15 to 1.3, dilated 1.1 to 1.2, odd
+//     channels 1.3
+//   - slabs outside of bands, so that several images of 7x7 share one pass over w: 1.11; others 0.99 to 1.05
+//   - dy with a stride from position to position that is no constant (images as positions, nhwc in place): 0.94
+//   - an odd number of cache lines between the blocks of dy where it is not copied: dx 0.99, dw 14x14 0.92
+// Zen 4, AVX-512, with taps inside blocks, % of the FMA peak: w from L2 instead of L1 88 -> 92 @ 14x14; taps into the
+// margins left out 86 -> 95 @ 7x7; dy copied for 1x1 too a quarter slower, but for nhwc a third faster than packed
+// before
 #include <omp.h>
 
 #include <algorithm>
@@ -43,11 +41,16 @@ namespace convbwd::direct {
 namespace {
 
 /// Of w, for one block of channels. Several taps find most of dy in L1, so w may come from L2: longer sums, fewer
-/// passes over dx. One tap takes all of dy from L2: with 16 registers, where a tile reads w more often, w must come
-/// from L1.
-constexpr Dim slab_bytes(Dim taps) { return simd::kRegisters == 32 ? 512 << 10 : taps > 1 ? 160 << 10 : 12 << 10; }
-// Fits the smallest L2 in use (256 KB on old Xeons, 512 KB to 2 MB elsewhere) beside a small slab.
-constexpr Dim kBandBytes = 192 << 10;
+/// passes over dx. One tap takes all of dy from further away: with 16 registers, where a tile reads w more often, w
+/// must come from L1, and where dy does not even come from L2 (`streamed`), fewer blocks of filters are better
+/// prefetched.
+constexpr Dim slab_bytes(Dim taps, bool streamed) {
+  if (simd::kRegisters == 32) return 512 << 10;
+  return taps > 1 ? 160 << 10 : streamed ? 12 << 10 : 24 << 10;
+}
+// Of dy and of the dx that slabs add to: beside a small slab in an L2 of 512 KB. A sum of several taps reads dx more
+// seldom.
+constexpr Dim kBandBytes = 256 << 10;
 // A slab comes from L2 or L3, so it must serve this many positions.
 constexpr Dim kLeastPositions = 64;
 
@@ -77,6 +80,7 @@ class DenseData final : public Plan {
     Range images;
     Dim group;
     Range rows, outputs, channel_blocks;
+    Range filters;  // a slab, in blocks
   };
   /// The image positions of one phase of rows and one of columns. Their filters begin at `w` in those of a group.
   struct Lattice {
@@ -93,8 +97,8 @@ class DenseData final : public Plan {
   };
   Band band_of(const Item& item, const float* dy, float* panel) const;
   void sum_lattice(const Item& item, const Lattice& lattice, const Band& band, const float* w, float* dx) const;
-  void sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range k, Range c,
-               const float* w, float* dx) const;
+  void sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range c, const float* w,
+               float* dx) const;
 
   /// Floats of w from a tap to the next, for `vectors` vectors of channels.
   Dim tap_floats(Dim vectors) const { return problem_.K_per_group() * vectors * kLanes; }
@@ -109,7 +113,7 @@ class DenseData final : public Plan {
   Dim w_floats_ = 0;             // of one group
   Range columns_{0, 0};          // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
   Dim lowest_ = 0, beyond_ = 0;  // rows i of the phases read rows of dy in [i + lowest, i + beyond)
-  Parts bands_, images_, channel_parts_;
+  Parts slabs_, bands_, images_, channel_parts_;
   Dim panel_plane_ = 0, panel_floats_ = 0;
 };
 
@@ -139,8 +143,16 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
       first = false;
     }
 
+  Dim most_taps = 1;
+  for (const Lattice& lattice : lattices_) most_taps = std::max(most_taps, lattice.taps());
+  constexpr Dim kFloat = sizeof(float);
+  const Dim block_bytes = most_taps * kLanes * c_blocks_.largest() * kLanes * kFloat;
+  const bool streamed = at.P * at.Q * k_blocks_ * kLanes * kFloat > 2 * kBandBytes;
+  slabs_ = parts_of_at_most(std::max<Dim>(1, slab_bytes(most_taps, streamed) / block_bytes), k_blocks_);
+
   const Dim rows = ceil_div(at.H, at.stride_h), columns = columns_.size();
-  const Dim row_bytes = columns * k_blocks_ * kLanes * static_cast<Dim>(sizeof(float));
+  const Dim dx_row_bytes = slabs_.count > 1 ? at.stride_h * at.W * at.C_per_group() * kFloat / most_taps : 0;
+  const Dim row_bytes = columns * slabs_.largest() * kLanes * kFloat + dx_row_bytes;
   const Dim in_cache = kBandBytes / std::max<Dim>(row_bytes, 1) - (beyond_ - lowest_ - 1);
   bands_ = parts_of_at_most(std::max({in_cache, ceil_div(kLeastPositions, at.W), Dim{1}}), rows);
 
@@ -158,7 +170,7 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
   constexpr Dim kLine = 16;
   panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
   const bool copied = in_place_ || columns_.begin < 0 || columns_.end > at.Q;
-  panel_floats_ = copied ? images_.largest() * k_blocks_ * panel_plane_ : 0;
+  panel_floats_ = copied ? images_.largest() * slabs_.largest() * panel_plane_ : 0;
 }
 
 std::size_t DenseData::packed_bytes(Role role) const {
@@ -213,51 +225,50 @@ void DenseData::execute(const Operands& operands, std::span<std::byte> workspace
         for (Dim part = 0; part < channel_parts_.count; ++part) {
           const Range rows = bands_.part(band);
           const Range outputs{std::max<Dim>(0, rows.begin + lowest_), std::min(problem_.P, rows.end - 1 + beyond_)};
-          const Item item{images_.part(images), group, rows, outputs, channel_parts_.part(part)};
           float* panel = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * panel_floats_;
-          const Band rows_of_dy = band_of(item, dy, panel);
-          for (const Lattice& lattice : lattices_)
-            sum_lattice(item, lattice, rows_of_dy, w + group * w_floats_ + lattice.w, dx);
+          for (Dim slab = 0; slab < slabs_.count; ++slab) {
+            const Item item{images_.part(images), group, rows, outputs, channel_parts_.part(part), slabs_.part(slab)};
+            const Band rows_of_dy = band_of(item, dy, panel);
+            for (const Lattice& lattice : lattices_)
+              sum_lattice(item, lattice, rows_of_dy, w + group * w_floats_ + lattice.w, dx);
+          }
         }
 }
 
 //   panel[image][k / kLanes][p - outputs.begin][q - columns.begin][k % kLanes]     0 ... | q = 0: k0 ... | ... | 0 ...
 DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* panel) const {
-  const float* rows = dy + dy_.offset(item.images.begin, item.group, 0) + item.outputs.begin * dy_.row();
+  const float* rows =
+      dy + dy_.offset(item.images.begin, item.group, item.filters.begin) + item.outputs.begin * dy_.row();
   const Dim row_floats = columns_.size() * kLanes;
   if (panel_floats_ == 0) return {rows + columns_.begin * dy_.pixel, dy_.image, dy_.block, dy_.row()};
   for (Dim n = 0; n < item.images.size(); ++n)
-    for (Dim k = 0; k < k_blocks_; ++k)
+    for (Dim k = 0; k < item.filters.size(); ++k)
       for (Dim p = 0; p < item.outputs.size(); ++p)
         copy_block_row(rows + dy_.offset(n, 0, k) + p * dy_.row(), dy_.pixel, problem_.Q, columns_,
-                       panel + (n * k_blocks_ + k) * panel_plane_ + p * row_floats);
-  return {panel, k_blocks_ * panel_plane_, panel_plane_, row_floats};
+                       panel + (n * slabs_.largest() + k) * panel_plane_ + p * row_floats);
+  return {panel, slabs_.largest() * panel_plane_, panel_plane_, row_floats};
 }
 
-/// All slabs of a lattice, over one band. Without taps there is one empty slab, which stores zeros.
+/// A slab of a lattice, over one band. Without taps the first one stores zeros.
 void DenseData::sum_lattice(const Item& item, const Lattice& lattice, const Band& band, const float* w,
                             float* dx) const {
   const Dim taps = lattice.taps();
-  const Dim block_bytes = taps * kLanes * c_blocks_.largest() * kLanes * static_cast<Dim>(sizeof(float));
-  const Parts slabs =
-      taps ? parts_of_at_most(std::max<Dim>(1, slab_bytes(taps) / block_bytes), k_blocks_) : Parts{0, 1};
-  for (Dim slab = 0; slab < slabs.count; ++slab)
-    for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
-      const Range k = slabs.part(slab), c = c_blocks_.part(block);
-      const float* filters = w + taps * tap_floats(c.begin) + k.begin * kLanes * c.size() * kLanes;
-      for (Dim n = 0; n < item.images.size(); ++n)
-        for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i)
-          sum_row(item, n, i, lattice, band, k, c, filters, dx);
-    }
+  for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
+    const Range c = c_blocks_.part(block);
+    const float* filters = w + taps * tap_floats(c.begin) + item.filters.begin * kLanes * c.size() * kLanes;
+    for (Dim n = 0; n < item.images.size(); ++n)
+      for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i)
+        sum_row(item, n, i, lattice, band, c, filters, dx);
+  }
 }
 
-/// Row i of a lattice in image n of the item: filters in the blocks k, channels in the vectors c.
-void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range k, Range c,
+/// Row i of a lattice in image n of the item: channels in the vectors c.
+void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range c,
                         const float* w, float* dx) const {
   const Range taps = lattice.row.taps_at(i, problem_.P);
-  const bool first = k.begin == 0;
-  if (taps.size() == 0 && !first) return;
-  const Dim filters = std::min(k.end * kLanes, problem_.K_per_group()) - k.begin * kLanes;
+  const bool first = item.filters.begin == 0;
+  if (lattice.taps() * taps.size() == 0 && !first) return;
+  const Dim filters = std::min(item.filters.end * kLanes, problem_.K_per_group()) - item.filters.begin * kLanes;
   DataSum sum{.blocks = filters / kLanes,
               .rest = filters % kLanes,
               .rows = taps.size(),
@@ -271,7 +282,7 @@ void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, 
               .w_row = lattice.column.taps * tap_floats(c.size()),
               .w_tap = tap_floats(c.size())};
   const Dim p = i + lattice.row.lead - taps.begin * lattice.row.lag;
-  const float* outputs = band.data + n * band.image + k.begin * band.block + (p - item.outputs.begin) * band.row +
+  const float* outputs = band.data + n * band.image + (p - item.outputs.begin) * band.row +
                          (lattice.column.lead - columns_.begin) * kLanes;
   const Dim h = lattice.row.first + i * problem_.stride_h;
   DataTarget target{.dx = dx + dx_.offset(item.images.begin + n, item.group, c.begin) + h * dx_.row() +
