@@ -18,23 +18,21 @@
 //
 // What was tried (one thread, 3x3 unless another is named). Zen 3, AVX2, times as fast:
 //   - filters inside taps, not taps inside blocks of 8 filters, which ended a loop every 48 cycles, and one call for
-//   all
-//     tiles of a size: 14x14 1.23, 7x7 1.27, 1x1 1.29 to 1.66, strided 1.15 to 1.3, dilated 1.1 to 1.2, odd
+//     all tiles of a size: 14x14 1.23, 7x7 1.27, 1x1 1.29 to 1.66, strided 1.15 to 1.3, dilated 1.1 to 1.2, odd
 //     channels 1.3
 //   - slabs outside of bands, so that several images of 7x7 share one pass over w: 1.11; others 0.99 to 1.05
 //   - dy with a stride from position to position that is no constant (images as positions, nhwc in place): 0.94
 //   - an odd number of cache lines between the blocks of dy where it is not copied: dx 0.99, dw 14x14 0.92
 // Zen 4, AVX-512, with taps inside blocks, % of the FMA peak: w from L2 instead of L1 88 -> 92 @ 14x14; taps into the
 // margins left out 86 -> 95 @ 7x7; dy copied for 1x1 too a quarter slower, but for nhwc a third faster than packed
-// before
 #include <omp.h>
 
 #include <algorithm>
 #include <string>
 
 #include "core/joined_rows.h"
-#include "core/phases.h"
 #include "direct/dense.h"
+#include "direct/dense_data_filters.h"
 #include "direct/dense_data_tile.h"
 
 namespace convbwd::direct {
@@ -82,13 +80,6 @@ class DenseData final : public Plan {
     Range rows, outputs, channel_blocks;
     Range filters;  // a slab, in blocks
   };
-  /// The image positions of one phase of rows and one of columns. Their filters begin at `w` in those of a group.
-  struct Lattice {
-    Phase row, column;
-    Dim w;
-    Dim taps() const { return row.taps * column.taps; }
-  };
-  void pack_filters(View4<const float> w, float* packed) const;
   /// The outputs an item reads, by images, blocks of filters and rows; `data` is column columns_.begin of row
   /// outputs.begin.
   struct Band {
@@ -100,17 +91,13 @@ class DenseData final : public Plan {
   void sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range c, const float* w,
                float* dx) const;
 
-  /// Floats of w from a tap to the next, for `vectors` vectors of channels.
-  Dim tap_floats(Dim vectors) const { return problem_.K_per_group() * vectors * kLanes; }
-
   Problem problem_;
   int threads_;
   bool in_place_;  // dy and dx are plain nhwc
   ImageLayout dy_, dx_;
   Dim k_blocks_;    // of one group
   Parts c_blocks_;  // vectors of channels of one group, as tiles take them
-  std::vector<Lattice> lattices_;
-  Dim w_floats_ = 0;             // of one group
+  DataFilters filters_;
   Range columns_{0, 0};          // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
   Dim lowest_ = 0, beyond_ = 0;  // rows i of the phases read rows of dy in [i + lowest, i + beyond)
   Parts slabs_, bands_, images_, channel_parts_;
@@ -120,31 +107,26 @@ class DenseData final : public Plan {
 DenseData::DenseData(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
-      in_place_(layout == Layout::nhwc && has_full_blocks(problem)),
-      dy_(image_layout(problem_, Role::dy, in_place_)),
-      dx_(image_layout(problem_, Role::dx, in_place_)),
+      in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
+      dy_(simd::image_layout(problem_, Role::dy, in_place_)),
+      dx_(simd::image_layout(problem_, Role::dx, in_place_)),
       k_blocks_(simd::blocks_of(problem.K_per_group())),
-      c_blocks_(parts_of_at_most(kTileVectors, simd::blocks_of(problem.C_per_group()))) {
+      c_blocks_(parts_of_at_most(kTileVectors, simd::blocks_of(problem.C_per_group()))),
+      filters_(problem_, c_blocks_) {
   const Problem& at = problem_;
-  const auto row_phases = phases_of(at.H, at.P, at.R, at.stride_h, at.dilation_h, at.pad_top);
-  const auto column_phases = phases_of(at.W, at.Q, at.S, at.stride_w, at.dilation_w, at.pad_left);
-  bool first = true;
-  for (const Phase& row : row_phases)
-    for (const Phase& column : column_phases) {
-      lattices_.push_back({row, column, w_floats_});
-      const Lattice& lattice = lattices_.back();
-      if (lattice.taps() == 0) continue;
-      w_floats_ += lattice.taps() * tap_floats(c_blocks_.total);
-      const Dim row_beyond = row.lead + 1;
-      lowest_ = first ? row.lowest() : std::min(lowest_, row.lowest());
-      beyond_ = first ? row_beyond : std::max(beyond_, row_beyond);
-      columns_.begin = first ? column.lowest() : std::min(columns_.begin, column.lowest());
-      columns_.end = first ? column.beyond() : std::max(columns_.end, column.beyond());
-      first = false;
-    }
-
   Dim most_taps = 1;
-  for (const Lattice& lattice : lattices_) most_taps = std::max(most_taps, lattice.taps());
+  bool first = true;
+  for (const Lattice& lattice : filters_.lattices()) {
+    if (lattice.taps() == 0) continue;
+    const auto& [row, column, offset] = lattice;
+    most_taps = std::max(most_taps, lattice.taps());
+    lowest_ = first ? row.lowest() : std::min(lowest_, row.lowest());
+    beyond_ = first ? row.lead + 1 : std::max(beyond_, row.lead + 1);
+    columns_.begin = first ? column.lowest() : std::min(columns_.begin, column.lowest());
+    columns_.end = first ? column.beyond() : std::max(columns_.end, column.beyond());
+    first = false;
+  }
+
   constexpr Dim kFloat = sizeof(float);
   const Dim block_bytes = most_taps * kLanes * c_blocks_.largest() * kLanes * kFloat;
   const bool streamed = at.P * at.Q * k_blocks_ * kLanes * kFloat > 2 * kBandBytes;
@@ -176,42 +158,14 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
 std::size_t DenseData::packed_bytes(Role role) const {
   if (in_place_ && role != Role::w) return 0;
   // At least one vector: a filter without a tap that meets the image still has a layout of its own.
-  const Dim floats =
-      role == Role::w ? std::max(problem_.G * w_floats_, kLanes) : (role == Role::dy ? dy_ : dx_).floats();
+  const Dim floats = role == Role::w ? std::max(problem_.G * filters_.group_floats(), kLanes)
+                                     : (role == Role::dy ? dy_ : dx_).floats();
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
 
 void DenseData::pack(Role role, View4<const float> plain, std::byte* packed) const {
   float* to = reinterpret_cast<float*>(packed);
-  role == Role::w ? pack_filters(plain, to) : dy_.pack(plain, to, threads_);
-}
-
-// The sub-filters of a group, lattice by lattice. With two vectors of channels in a block:
-//
-//   w[channel block][t][u][k][2 * kLanes c]      t = 0, u = 0:  k0: c0 ... | k1: c0 ... | ...
-void DenseData::pack_filters(View4<const float> w, float* packed) const {
-  const Dim K = problem_.K_per_group(), S = problem_.S, taps = problem_.R * S;
-#pragma omp parallel num_threads(threads_)
-  {
-    std::vector<float> vectors(static_cast<std::size_t>(taps * kLanes));
-#pragma omp for collapse(3) schedule(static)
-    for (Dim group = 0; group < problem_.G; ++group)
-      for (Dim k = 0; k < K; ++k)
-        for (Dim c = 0; c < c_blocks_.total; ++c) {
-          pack_taps(w, group * K + k, c, vectors.data());
-          const Range block = c_blocks_.part(c_blocks_.part_of(c));
-          for (const Lattice& lattice : lattices_) {
-            const auto& [row, column, offset] = lattice;
-            float* to = packed + group * w_floats_ + offset + lattice.taps() * tap_floats(block.begin) +
-                        (k * block.size() + c - block.begin) * kLanes;
-            for (Dim t = 0; t < row.taps; ++t)
-              for (Dim u = 0; u < column.taps; ++u, to += tap_floats(block.size())) {
-                const Dim tap = (row.first_tap + t * row.tap_step) * S + column.first_tap + u * column.tap_step;
-                simd::store(to, simd::load(vectors.data() + tap * kLanes));
-              }
-          }
-        }
-  }
+  role == Role::w ? filters_.pack(plain, to, threads_) : dy_.pack(plain, to, threads_);
 }
 
 void DenseData::execute(const Operands& operands, std::span<std::byte> workspace) const {
@@ -229,8 +183,8 @@ void DenseData::execute(const Operands& operands, std::span<std::byte> workspace
           for (Dim slab = 0; slab < slabs_.count; ++slab) {
             const Item item{images_.part(images), group, rows, outputs, channel_parts_.part(part), slabs_.part(slab)};
             const Band rows_of_dy = band_of(item, dy, panel);
-            for (const Lattice& lattice : lattices_)
-              sum_lattice(item, lattice, rows_of_dy, w + group * w_floats_ + lattice.w, dx);
+            for (const Lattice& lattice : filters_.lattices())
+              sum_lattice(item, lattice, rows_of_dy, w + group * filters_.group_floats() + lattice.w, dx);
           }
         }
 }
@@ -255,7 +209,7 @@ void DenseData::sum_lattice(const Item& item, const Lattice& lattice, const Band
   const Dim taps = lattice.taps();
   for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
     const Range c = c_blocks_.part(block);
-    const float* filters = w + taps * tap_floats(c.begin) + item.filters.begin * kLanes * c.size() * kLanes;
+    const float* filters = w + taps * filters_.tap_floats(c.begin) + item.filters.begin * kLanes * c.size() * kLanes;
     for (Dim n = 0; n < item.images.size(); ++n)
       for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i)
         sum_row(item, n, i, lattice, band, c, filters, dx);
@@ -279,8 +233,8 @@ void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, 
               .q = lattice.column.lead,
               .lag = lattice.column.lag,
               .Q = problem_.Q,
-              .w_row = lattice.column.taps * tap_floats(c.size()),
-              .w_tap = tap_floats(c.size())};
+              .w_row = lattice.column.taps * filters_.tap_floats(c.size()),
+              .w_tap = filters_.tap_floats(c.size())};
   const Dim p = i + lattice.row.lead - taps.begin * lattice.row.lag;
   const float* outputs = band.data + n * band.image + (p - item.outputs.begin) * band.row +
                          (lattice.column.lead - columns_.begin) * kLanes;
@@ -305,7 +259,7 @@ void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, 
 std::string DenseData::resolved() const {
   return "lanes are channels, tiles of up to " + std::to_string(c_blocks_.largest()) + " vectors x " +
          std::to_string(tile_positions(c_blocks_.largest())) + " columns, bands of " +
-         std::to_string(bands_.largest()) + " rows, " + std::to_string(lattices_.size()) + " phases";
+         std::to_string(bands_.largest()) + " rows, " + std::to_string(filters_.lattices().size()) + " phases";
 }
 
 }  // namespace

@@ -82,9 +82,9 @@ class DenseWeights final : public Plan {
 DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
-      in_place_(layout == Layout::nhwc && has_full_blocks(problem)),
-      x_(image_layout(problem_, Role::x, in_place_)),
-      dy_(image_layout(problem_, Role::dy, in_place_)),
+      in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
+      x_(simd::image_layout(problem_, Role::x, in_place_)),
+      dy_(simd::image_layout(problem_, Role::dy, in_place_)),
       c_vectors_(simd::blocks_of(problem.C_per_group())),
       k_vectors_(simd::blocks_of(problem.K_per_group())),
       k_tiles_(ceil_div(problem.K_per_group(), kTileFilters)) {
