@@ -195,6 +195,7 @@ def _command(
         f"--seed={options.seed}",
         f"--cell_seconds={share.cell:.3f}",
         f"--row_seconds={share.row:.3f}",
+        "--stages",
         *(f"--exclude={contender}={reason}" for contender, reason in excluded.items()),
         f"--events={events}",
         f"--benchmark_out={out}",
