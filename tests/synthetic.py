@@ -44,6 +44,7 @@ class Row:
     label: str = ""
     workspace: float = 0.0
     error_ratio: float = 0.01
+    stages: dict[str, float] = field(default_factory=dict)  # milliseconds
 
 
 @dataclass
@@ -202,6 +203,9 @@ def document(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
                     "tensor_bytes": layer.tensor_bytes,
                     "workspace_bytes": row.workspace,
                     "error_ratio": row.error_ratio,
+                    "error_rms": 1e-7 * (1 + row.error_ratio),
+                    "error_bound": 1e-4,
+                    **{f"stage:{name}": 1e-3 * share for name, share in row.stages.items()},
                     "checked": 4096.0,
                     "round": float(round_),
                     "sequence": float(rng.integers(len(recipe.rows))),

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from convbwd_study import answers, documents, results
+from convbwd_study import answers, documents, results, tables
 from convbwd_study.analysis import Analysis
 from convbwd_study.errors import BadDocument, NothingMatched, StudyError, UsageError
 from synthetic import Layer, Recipe, Row, write
@@ -45,6 +45,19 @@ def test_the_committed_study_is_read():
     assert answers.totals(Analysis(loaded), Analysis(loaded).views[0])
 
 
+def test_stages_errors_and_older_documents_without_them(tmp_path):
+    rows = [Row("naive", "baseline", 0.02), Row("winograd_f4", stages={"<b>products": 2.0, "inverse transform": 1.0})]
+    loaded = results.load(write(tmp_path / "study", Recipe(rows=rows)))
+    found = loaded.rows[loaded.rows["impl"] == "winograd_f4"]
+    assert set(found["stages"]) == {(("<b>products", 2e-3), ("inverse transform", 1e-3))}
+    assert (found["error_rms"] < found["error_bound"]).all()
+    table = tables.results(Analysis(loaded))
+    assert set(table[table["impl"] == "winograd_f4"]["stages"]) == {"<b>products: 2.00 ms, inverse transform: 1.00 ms"}
+    assert set(table[table["impl"] == "naive"]["stages"]) == {""}
+    older = results.load(FIXTURE).rows
+    assert older["error_rms"].isna().all()
+
+
 def entry(document, index=0):
     return document["benchmarks"][index]
 
@@ -57,6 +70,11 @@ DAMAGE = {
     "real_time: expected more than 0": lambda d: entry(d).update(real_time=0.0),
     "real_time: expected a number": lambda d: entry(d).update(real_time=None),
     "real_time: missing": lambda d: entry(d).pop("real_time"),
+    "error_rms: expected at least 0": lambda d: entry(d).update(error_rms=-1e-9),
+    "error_bound: expected a finite number": lambda d: entry(d).update(error_bound="inf"),
+    "stage:products: expected a number": lambda d: entry(d).update({"stage:products": "fast"}),
+    "stage: : expected a name": lambda d: entry(d).update({"stage: ": 1.0}),
+    "has more than 16 stages": lambda d: entry(d).update({f"stage:{i}": 1.0 for i in range(17)}),
     "time_unit: expected one of": lambda d: entry(d).update(time_unit="fortnights"),
     "name: missing": lambda d: entry(d).pop("name"),
     "name: expected data/synthetic": lambda d: entry(d).update(

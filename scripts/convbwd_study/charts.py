@@ -13,6 +13,7 @@ from convbwd_study.layer_charts import rates
 from convbwd_study.layer_maps import vendor_map, winner_map
 from convbwd_study.network_chart import conditions, network
 from convbwd_study.point_charts import accuracy, isa_ladder, roofline, workspace
+from convbwd_study.stage_chart import stages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,8 @@ def of_view(scene: Scene) -> list[Figure]:
     if scene.vendor["speedup"].notna().any():
         made.append(vendor_map(scene))
     made += [roofline(scene), accuracy(scene), workspace(scene)]
+    if stacked := stages(scene):
+        made.append(stacked)
     ladder = scene.analysis.of(scene.view, scene.analysis.contenders)
     if ladder["isa_cap"].nunique() > 1:
         made.append(isa_ladder(scene, ladder))

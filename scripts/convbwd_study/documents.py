@@ -70,6 +70,13 @@ class Fields:
             self.refuse(key, "expected a name")
         return value
 
+    def name_in_key(self, key: str, prefix: str) -> str:
+        """What follows the prefix of a key, as a name: one printable line."""
+        found = key.removeprefix(prefix)
+        if not found.strip() or not found.isprintable() or len(found) > MAX_SHOWN:
+            self.refuse(key, f"expected a name of up to {MAX_SHOWN} printable characters after {prefix}")
+        return found
+
     def file_name(self, key: str) -> str:
         """A name that a file in a folder of ours can have."""
         value = self.name(key)

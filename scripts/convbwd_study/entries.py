@@ -13,7 +13,12 @@ SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 STATUS_OF_PREFIX = {"skip: ": "skipped", "wrong: ": "wrong", "failed: ": "failed"}
 TIMED = ("timed", "once")
 LIBRARIES_OF_OLDER_DOCUMENTS = ("im2col_blas", "onednn")  # those that have no counter `library`
-COUNTERS = ["tensor_bytes", "workspace_bytes", "error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded"]
+COUNTERS = [
+    *("tensor_bytes", "workspace_bytes", "error_ratio", "error_rms", "error_bound", "checked"),
+    *("plan_s", "pack_s", "proof_s", "threaded"),
+]
+STAGE = "stage:"  # before the name of a stage, in that of the counter with its seconds
+MAX_STAGES = 16
 
 
 def add_entries(
@@ -59,6 +64,7 @@ def add_entries(
         if contender not in found:
             found[contender] = row | {"status": "timed", "label": entry.text("label", default="")}
             found[contender] |= {name: entry.number(name) for name in COUNTERS if name in entry}
+            found[contender]["stages"] = _stages(entry)
         rounds[contender] += 1
         unit = entry.text("time_unit", allowed=tuple(SECONDS))
         seconds = entry.number("real_time") * SECONDS[unit]
@@ -80,6 +86,14 @@ def add_entries(
         if rounds[contender] == 1:
             made["status"] = "once"
     rows.extend(found.values())
+
+
+def _stages(entry: Fields) -> tuple[tuple[str, float], ...]:
+    """Seconds that one execution spends in each stage of its plan, in the plan's order as far as names tell."""
+    counters = [key for key in entry.values if key.startswith(STAGE)]
+    if len(counters) > MAX_STAGES:
+        entry.refuse("name", f"has more than {MAX_STAGES} stages")
+    return tuple((entry.name_in_key(key, STAGE), entry.number(key)) for key in counters)
 
 
 def _is_library(entry: Fields, impl: str) -> bool:

@@ -32,7 +32,7 @@ RACE = ["workload", "layer", "problem", "pass", "threads", "layout", "cache"]  #
 LISTED_COLUMNS = ["key", "workload", "layer", "pass", "layout", "cache", "threads", "isa_cap", "problem", "count"]
 MEASURED = ["macs", "nominal_macs", "peak_gflops", "bandwidth_gbs", "noisy", "started", "elapsed_seconds"]
 CELL_COLUMNS = [*LISTED_COLUMNS, "batch", *MEASURED, "listed"]
-ROW_COLUMNS = ["key", "contender", "impl", "isa", "status", "reason", "label", "library", "n", *COUNTERS]
+ROW_COLUMNS = ["key", "contender", "impl", "isa", "status", "reason", "label", "library", "n", *COUNTERS, "stages"]
 SAMPLE_COLUMNS = ["key", "contender", "round", "sequence", "start_s", "seconds", "iterations"]
 
 

@@ -25,8 +25,8 @@ RESULT_COLUMNS = [
     *("workload", "layer", "count", "problem", "pass", "threads", "layout", "cache", "batch", "isa_cap", "impl", "isa"),
     *("status", "reason", "seconds", "seconds_lo", "seconds_hi", "n", "gflops", "gflops_lo", "gflops_hi"),
     *("peak_gflops", "peak_fraction", "bandwidth_gbs", "gbs", "intensity", "tensor_bytes", "workspace_bytes"),
-    *("error_ratio", "checked", "plan_s", "pack_s", "proof_s", "threaded", "library", "label", "noisy", "key"),
-    "reproduce",
+    *("error_ratio", "error_rms", "error_bound", "checked", "plan_s", "pack_s", "proof_s", "threaded", "library"),
+    *("label", "stages", "noisy", "key", "reproduce"),
 ]
 
 SHORT = {"data": "dx", "weights": "dw"}
@@ -168,6 +168,8 @@ def everything(scene: Scene) -> Table:
                 number(words.significant(row["gbs"]), row["gbs"]),
                 number(words.size(row["workspace_bytes"]), row["workspace_bytes"]),
                 number(words.significant(row["error_ratio"], 2), row["error_ratio"]),
+                number(words.scientific(row["error_rms"]), row["error_rms"]),
+                number(words.scientific(row["error_bound"]), row["error_bound"]),
                 Cell(state + (f" noisy: {row['noisy']}" if row["noisy"] else "")),
                 Cell(row["label"]),
                 Cell(words.reproduce(row), code=True),
@@ -185,7 +187,8 @@ def everything(scene: Scene) -> Table:
         "GB/s",
         "workspace",
     ]
-    return Table("All rows", [*columns, "error ÷ allowed", "remarks", "what ran", "measure it again"], rows)
+    columns += ["error ÷ allowed", "rms error", "its bound", "remarks", "what ran", "measure it again"]
+    return Table("All rows", columns, rows)
 
 
 def trouble(analysis: Analysis) -> list[Table]:
@@ -244,5 +247,6 @@ def _grouped(rows: pd.DataFrame) -> list[list[Cell]]:
 def results(analysis: Analysis) -> pd.DataFrame:
     """results.csv: every contender of every cell, with the command that measures it again."""
     table = analysis.contenders.copy()
+    table["stages"] = [words.stages(stages) for stages in table["stages"]]
     table["reproduce"] = [words.reproduce(row) for row in table.to_dict("records")]
     return table[RESULT_COLUMNS]

@@ -29,6 +29,16 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.{min(decimals, 9)}f}"
 
 
+def scientific(value: float) -> str:
+    """`3.1e-07`."""
+    return f"{value:.1e}" if math.isfinite(value) else NONE
+
+
+def stages(found: object) -> str:
+    """`image transform: 1.23 ms, products: 4.56 ms`; nothing for a row without stages."""
+    return ", ".join(f"{name}: {duration(seconds)}" for name, seconds in found) if isinstance(found, tuple) else ""
+
+
 def duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return NONE
