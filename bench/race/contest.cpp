@@ -81,7 +81,8 @@ void Contest::qualify(Contender& contender) {
     const auto start = Clock::now();
     reason = prove(contender);
     contender.proof_seconds = since(start);
-    if (options_.stages && reason.empty()) contender.stage_seconds = contender.session->stage_seconds();
+    if (options_.stages && reason.empty() && !contender.proof_run)
+      contender.stage_seconds = contender.session->stage_seconds();
   } catch (const std::bad_alloc&) {
     reason = "failed: out of memory while " + step;
   } catch (const std::exception& error) {

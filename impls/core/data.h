@@ -10,9 +10,10 @@
 namespace convbwd {
 
 /// `integers`: whole numbers, so small (at first -4...4, thinned out where sums are long) that every product and
-/// partial sum is exact in float. `normal`: real numbers, close to the standard normal distribution. The others are made
-/// from those to be hard on an algorithm: half of them zero and none negative, as after a ReLU (`rectified`); spread over
-/// seven decimal orders of magnitude (`wide`); +1000 and -1000 in turn plus a normal number, so that sums cancel
+/// partial sum is exact in float. `normal`: real numbers, close to the standard normal distribution. The others are
+/// made from those to be hard on an algorithm: half of them zero and none negative, as after a ReLU (`rectified`);
+/// spread over seven decimal orders of magnitude (`wide`); +1000 and -1000 in turn plus a normal number, so that sums
+/// cancel
 /// (`cancelling`); and so small that most of them are denormal (`denormal`), which nothing here flushes to zero.
 enum class Data { integers, normal, rectified, wide, cancelling, denormal };
 

@@ -12,7 +12,7 @@ namespace convbwd {
 namespace {
 
 constexpr std::size_t kCacheLine = 64;
-constexpr int kStageRuns = 5;
+constexpr int kStageRuns = 3;
 
 void flush_line([[maybe_unused]] const std::byte* line) {
 #if defined(__x86_64__)

@@ -13,8 +13,8 @@
 // channels than tiles (7 x 7, 512 channels) by channels, where nobody writes 16/9 (F(2,3)) or 4 times (F(4,3)) all
 // filters to memory.
 //
-// What was tried (Zen 3, one thread): the next bin's tiles and filters asked for ahead: nothing to 10 % worse; blocks of
-// tiles of a quarter to all of L2: within the noise.
+// What was tried (Zen 3, one thread): the next bin's tiles and filters asked for ahead: nothing to 10 % worse; blocks
+// of tiles of a quarter to all of L2: within the noise.
 #include <algorithm>
 
 #include "core/caches.h"

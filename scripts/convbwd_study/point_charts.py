@@ -77,7 +77,12 @@ def accuracy(scene: Scene) -> Figure:
         alt.Chart()
         .mark_point(filled=True, size=42, opacity=0.8)
         .encode(
-            x=alt.X("error:Q", scale=alt.Scale(type="log"), title=title),
+            x=alt.X(
+                "error:Q",
+                scale=alt.Scale(type="log"),
+                title=title,
+                axis=alt.Axis(format=".0e", tickCount=6, grid=False),
+            ),
             y=y,
             color=scene.colour(),
             shape=scene.shape(),

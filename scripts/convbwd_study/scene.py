@@ -103,7 +103,7 @@ class Scene:
         return float(self.rows["bandwidth_gbs"].median())
 
     def colour(self, legend: bool = True) -> alt.Color:
-        shown = alt.Legend(orient="top", columns=5, offset=22, values=self.here) if legend else None
+        shown = alt.Legend(orient="top", columns=5, offset=22, values=self.here, symbolOpacity=1) if legend else None
         return alt.Color("impl:N", scale=theme.colour_scale(self.names), legend=shown)
 
     def shape(self) -> alt.Shape:
