@@ -47,7 +47,7 @@ def others() -> Iterator[None]:
 
 @pytest.mark.usefixtures("others")
 def test_a_cell_that_is_repeated_says_what_it_does_not_time_once(race: Callable[..., tuple[str, Any]]) -> None:
-    shown, document = race(PROBLEM, "--impl=naive,winograd_f2", "--pass=data", "--cell_seconds=1.5")
+    shown, document = race(PROBLEM, "--impl=naive,winograd_f2_5x5", "--pass=data", "--cell_seconds=1.5")
     assert document["context"]["noisy"]
     assert shown.count("'skip: ") == 1, "Google Benchmark's line, not the one of the ranking"
     rounds = [entry["repetition_index"] for entry in document["benchmarks"] if "/naive:" in entry["name"]]
@@ -63,12 +63,12 @@ def test_a_row_too_slow_for_its_cell_is_timed_by_the_run_that_proved_it(race: Ca
 
 
 def test_a_cell_ends_with_its_ranking(race: Callable[..., tuple[str, Any]]) -> None:
-    shown, document = race(PROBLEM, "--impl=naive,as_convolution,winograd_f2", "--rounds=7")
+    shown, document = race(PROBLEM, "--impl=naive,as_convolution,winograd_f2_5x5", "--rounds=7")
     for pass_ in ("data", "weights"):
         heading, titles, *lines = shown[shown.index(f"\n{pass_} problem:") :].strip().split("\n\n")[0].splitlines()
         assert heading.startswith(f"{pass_} problem:mb1ic5ih9oc7oh4kh3sh2ph0, native, warm, threads:1, ")
         assert titles.split("  ")[0] == "contender"
-        assert lines[2].startswith("winograd_f2:")
+        assert lines[2].startswith("winograd_f2_5x5:")
         assert "  skip: " in lines[2]
         entries = [entry for entry in document["benchmarks"] if entry["name"].startswith(pass_)]
         medians = {
@@ -82,11 +82,11 @@ def test_a_cell_ends_with_its_ranking(race: Callable[..., tuple[str, Any]]) -> N
 @pytest.mark.parametrize("format_", ["json", "csv"])
 def test_what_programs_read_is_free_of_it(race: Callable[..., tuple[str, Any]], format_: str) -> None:
     for flags, variables in (([f"--benchmark_format={format_}"], {}), ([], {"BENCHMARK_FORMAT": format_})):
-        shown, _ = race(PROBLEM, "--impl=naive,winograd_f2", "--pass=data", *flags, **variables)
+        shown, _ = race(PROBLEM, "--impl=naive,winograd_f2_5x5", "--pass=data", *flags, **variables)
         assert "contender" not in shown
         if format_ == "json":
             assert len(json.loads(shown)["benchmarks"]) == 2, "of one attempt"
         else:
             header, *rows = csv.reader(shown.splitlines())
-            assert [row[0].split("/")[2].split(":")[0] for row in rows] == ["winograd_f2", "naive"]
+            assert [row[0].split("/")[2].split(":")[0] for row in rows] == ["winograd_f2_5x5", "naive"]
             assert len(rows[1]) == len(header)
