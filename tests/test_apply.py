@@ -253,7 +253,7 @@ def test_malformed_files_are_refused(which: str, good: dict[str, Path], tmp_path
         ("naive", "data", "zz" * 50_000, "--problem: unknown field", 2),
         ("naive", "data", "id3ic3oc4kd3", "--problem: 3-D", 2),
         ("naive", "data", "mb2ic3ih5oc4kh3", "shape is (2, 4, 3, 5), the problem needs (2, 4, 3, 3)", 2),
-        ("winograd_f2", "data", LAYER.descriptor, "does not support this problem: ", 3),
+        ("winograd_f2_5x5", "data", LAYER.descriptor, "does not support this problem: ", 3),
     ],
 )
 def test_what_cannot_be_done_is_refused(
