@@ -92,10 +92,11 @@ def check_row(
     expected = opinion(which, layer, *wide)
     if whole and row["exact_on_integers"]:
         np.testing.assert_array_equal(got, expected, err_msg=layer.descriptor)
-    magnitude = (
-        channel_bounds(which, layer, *wide) if row["mixes_outputs"] else opinion(which, layer, *map(np.abs, wide))
-    )
-    allowed = row["error_constant"] * EPSILON * np.sqrt(layer.terms(which)) * magnitude
+    if row["mixes_outputs"]:
+        magnitude = channel_bounds(which, layer, *wide)
+    else:
+        magnitude = np.sqrt(layer.terms(which)) * opinion(which, layer, *map(np.abs, wide))
+    allowed = row["error_constant"] * EPSILON * magnitude
     assert np.all(np.abs(got - expected) <= allowed), layer.descriptor
     return True
 

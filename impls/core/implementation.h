@@ -76,19 +76,19 @@ struct Implementation {
   double integer_growth = 1;          // intermediates on integers are at most this times sum |a*b|, in units
   double error_constant = 1;          // c of  error <= c * epsilon * sqrt(terms) * sum |a*b|,  measured
   bool mixes_outputs = false;         // an element's error comes from its neighbours' terms too (Winograd): the bound
-                                      // takes the largest sum |a*b| that the element's channel could have
+                                      // is c * epsilon times the largest sum |a*b| that the element's channel could
+                                      // have. No root: the transforms' share does not grow with the terms
   bool library = false;               // somebody else's code, a rival rather than one of ours
   bool caps_process = false;          // a library whose instruction set is fixed once per process
   std::string_view environment = {};  // NAME=VALUE to be set before the process starts, for a cap below the CPU's best
   Support (*supports)(const Problem&, Pass) = nullptr;
   std::unique_ptr<Plan> (*plan)(const Problem&, Pass, const PlanOptions&) = nullptr;
 
-  // For a bound of the error that holds for any data, see core/accuracy.h. Where nothing is said, the implementation
-  // sums up the definition's products in some order.
-  std::unique_ptr<Plan> (*magnitudes)(const Problem&, Pass, const PlanOptions&) = nullptr;  // the same algorithm with
-                                                                                            // absolute values of its
-                                                                                            // constants
-  double (*roundings)(const Problem&, Pass) = nullptr;  // on the way from the inputs to a result, at most
+  // For a bound of the error that holds for any data, see core/accuracy.h: the same algorithm with the absolute values
+  // of its constants, and how many roundings are on the way from the inputs to a result, at most. Where nothing is
+  // said, the implementation sums up the definition's products in some order.
+  std::unique_ptr<Plan> (*magnitudes)(const Problem&, Pass, const PlanOptions&) = nullptr;
+  double (*roundings)(const Problem&, Pass) = nullptr;
 };
 
 /// What one folder compiled for one instruction set brings.

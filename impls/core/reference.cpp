@@ -106,6 +106,11 @@ Verdict Reference::judge(View4<const float> gradient, const Implementation& impl
   return verdict;
 }
 
+double Reference::unit(const Implementation& implementation) const {
+  const double growth = implementation.mixes_outputs ? 1 : std::sqrt(static_cast<double>(problem_.terms(pass_)));
+  return implementation.error_constant * kEpsilon * growth;
+}
+
 double Reference::magnitude(const Element& element, const Implementation& implementation) const {
   if (!implementation.mixes_outputs) return element.magnitude;
   return channel_bounds_[static_cast<std::size_t>(element.at[pass_ == Pass::data ? 1 : 0])];
@@ -120,13 +125,12 @@ double Reference::total_magnitude(const Implementation& implementation) const {
 
 void Reference::judge_elements(View4<const float> gradient, const Implementation& implementation,
                                Verdict& verdict) const {
-  const double unit = implementation.error_constant * kEpsilon * std::sqrt(static_cast<double>(problem_.terms(pass_)));
   verdict.checked = static_cast<Dim>(elements_.size());
   for (const Element& element : elements_) {
     const auto [a, b, c, d] = element.at;
     const float got = gradient(a, b, c, d);
     // A whole number is exact in float here; a real one may lose half a unit when it is stored.
-    const double allowed = exact(implementation) ? 0 : unit * magnitude(element, implementation);
+    const double allowed = exact(implementation) ? 0 : unit(implementation) * magnitude(element, implementation);
     const double error = std::abs(static_cast<double>(got) - element.value);
     if (allowed > 0 && error <= allowed) verdict.error_ratio = std::max(verdict.error_ratio, error / allowed);
     if (error <= allowed) continue;
@@ -158,9 +162,7 @@ void Reference::judge_probes(View4<const float> gradient, const Implementation& 
   // leaves room for elements of unequal magnitude.
   constexpr double kRoom = 8;
   const double elements = static_cast<double>(gradient.size());
-  const double allowed = kRoom * implementation.error_constant * kEpsilon *
-                         std::sqrt(static_cast<double>(problem_.terms(pass_))) * total_magnitude(implementation) /
-                         std::sqrt(elements);
+  const double allowed = kRoom * unit(implementation) * total_magnitude(implementation) / std::sqrt(elements);
   for (std::size_t i = 0; i < kProbes; ++i) {
     double error = 0;
     const bool right =

@@ -18,7 +18,8 @@ inline constexpr double kMostMacsInFull = 2e8;
 inline constexpr Dim kSampledElements = 4096;
 inline constexpr int kProbes = 4;
 
-/// The rounding unit of every bound:  error <= error_constant * kEpsilon * sqrt(terms) * sum |a*b|.
+/// The rounding unit of every bound:  error <= error_constant * kEpsilon * sqrt(terms) * sum |a*b|; see
+/// Implementation::mixes_outputs for those without the root.
 inline constexpr double kEpsilon = std::numeric_limits<float>::epsilon();
 
 /// What came out of a comparison.
@@ -55,7 +56,9 @@ class Reference {
   bool full() const { return full_; }
 
  private:
-  /// What the error of an element, and of the sum of all elements, is measured by.
+  /// The error allowed per unit of magnitude; and what the error of an element, and of the sum of all elements, is
+  /// measured by.
+  double unit(const Implementation& implementation) const;
   double magnitude(const Element& element, const Implementation& implementation) const;
   double total_magnitude(const Implementation& implementation) const;
   void judge_elements(View4<const float> gradient, const Implementation& implementation, Verdict& verdict) const;

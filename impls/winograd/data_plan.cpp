@@ -88,8 +88,8 @@ std::vector<Dim> uncovered(Dim extent, const std::vector<AxisTiling>& parts) {
 DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, Family family)
     : PackedPlan(problem, Pass::data, threads, layout, family) {
   for (const Tiling& tiling : parts_) blockings_.push_back(blocking_of(tiling));
-  dead_rows_ = uncovered(problem.H, tilings_of(rows_of(problem), pass_, family));
-  dead_columns_ = uncovered(problem.W, tilings_of(columns_of(problem), pass_, family));
+  dead_rows_ = uncovered(problem.H, rows_);
+  dead_columns_ = uncovered(problem.W, columns_);
   for (Dim h = 0; h < problem.H; ++h)
     if (!std::ranges::binary_search(dead_rows_, h)) live_rows_.push_back(h);
 }
@@ -168,17 +168,15 @@ void DataPlan::by_tiles(const Tiling& tiling, const Blocking& at, const Tensors&
     for (Dim c = 0; c < filters.blocks; c += kChannelBlocks) {
       const Dim c_blocks = std::min(kChannelBlocks, filters.blocks - c);
       for (Dim k = 0; k < tile_bins.blocks; k += at.depth)
-        multiply(TileProducts{.tiling = tiling,
-                              .span = span,
-                              .first_row = span.begin,
-                              .tiles = tile_bins,
-                              .k_blocks = {k, std::min(k + at.depth, tile_bins.blocks)},
-                              .filters = filters,
-                              .filter_block = c,
-                              .filter_row = k * kWidth,
-                              .result = products,
-                              .blocks = c_blocks,
-                              .accumulate = k > 0});
+        multiply({.tiling = tiling,
+                  .span = span,
+                  .tiles = tile_bins,
+                  .k_blocks = {k, std::min(k + at.depth, tile_bins.blocks)},
+                  .filters = filters,
+                  .filter_block = c,
+                  .filter_row = k * kWidth,
+                  .result = products,
+                  .blocks = c_blocks});
       write_tiles(tiling, products, span, span.begin, c, c_blocks, tensors.narrow);
     }
   }
@@ -207,17 +205,15 @@ void DataPlan::by_channels(const Tiling& tiling, const Blocking& at, const Tenso
       for (Dim block = 0; block < c.size(); ++block)
         transform_filters(tiling, tensors.taps, c.begin + block, {depth.begin * kWidth, depth.end * kWidth}, filters,
                           block, depth.begin * kWidth);
-      multiply(TileProducts{.tiling = tiling,
-                            .span = all,
-                            .first_row = 0,
-                            .tiles = tile_bins,
-                            .k_blocks = depth,
-                            .filters = filters,
-                            .filter_block = 0,
-                            .filter_row = 0,
-                            .result = products,
-                            .blocks = c.size(),
-                            .accumulate = k > 0});
+      multiply({.tiling = tiling,
+                .span = all,
+                .tiles = tile_bins,
+                .k_blocks = depth,
+                .filters = filters,
+                .filter_block = 0,
+                .filter_row = 0,
+                .result = products,
+                .blocks = c.size()});
     }
     write_tiles(tiling, products, all, 0, c.begin, c.size(), tensors.narrow);
   }

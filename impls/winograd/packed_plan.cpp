@@ -8,6 +8,10 @@ namespace {
 
 bool is_filter(Role role) { return role == Role::w || role == Role::dw; }
 
+/// The image whose tiles overlap, and the one whose tiles do not (tiling.h).
+Role wide_role(Pass pass) { return pass == Pass::data ? Role::dy : Role::x; }
+Role narrow_role(Pass pass) { return pass == Pass::data ? Role::dx : Role::dy; }
+
 template <class T>
 View4<T> filters_of_group(View4<T> filters, Dim group, Dim K) {
   filters.data += group * K * filters.stride[0];
@@ -22,13 +26,14 @@ PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout la
       pass_(pass),
       threads_(threads),
       in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
-      wide_(simd::image_layout(problem, pass == Pass::data ? Role::dy : Role::x, in_place_)),
-      narrow_(simd::image_layout(problem, pass == Pass::data ? Role::dx : Role::dy, in_place_)),
+      wide_(simd::image_layout(problem, wide_role(pass), in_place_)),
+      narrow_(simd::image_layout(problem, narrow_role(pass), in_place_)),
       filters_{problem.G, problem.K_per_group(), problem.C_per_group(), problem.R, problem.S},
+      rows_(tilings_of(rows_of(problem), pass, family)),
+      columns_(tilings_of(columns_of(problem), pass, family)),
       groups_apart_(problem.G >= 2 * threads) {
-  for (const AxisTiling& rows : tilings_of(rows_of(problem), pass, family))
-    for (const AxisTiling& columns : tilings_of(columns_of(problem), pass, family))
-      parts_.emplace_back(rows, columns, problem.N);
+  for (const AxisTiling& rows : rows_)
+    for (const AxisTiling& columns : columns_) parts_.emplace_back(rows, columns, problem.N);
 }
 
 Dim PackedPlan::team_floats() const {
@@ -42,18 +47,17 @@ std::size_t PackedPlan::workspace_bytes() const {
   return static_cast<std::size_t>(team_floats() * (groups_apart_ ? threads_ : 1)) * sizeof(float);
 }
 
+const ImageLayout& PackedPlan::image(Role role) const { return role == wide_role(pass_) ? wide_ : narrow_; }
+
 std::size_t PackedPlan::packed_bytes(Role role) const {
   if (in_place_ && !is_filter(role)) return 0;
-  const Dim floats = is_filter(role)                                      ? filters_.floats()
-                     : role == (pass_ == Pass::data ? Role::dy : Role::x) ? wide_.floats()
-                                                                          : narrow_.floats();
+  const Dim floats = is_filter(role) ? filters_.floats() : image(role).floats();
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
 
 void PackedPlan::pack(Role role, View4<const float> plain, std::byte* packed) const {
   float* const to = reinterpret_cast<float*>(packed);
-  if (!is_filter(role))
-    return (role == inputs_of(pass_)[0] && pass_ == Pass::weights ? narrow_ : wide_).pack(plain, to, threads_);
+  if (!is_filter(role)) return image(role).pack(plain, to, threads_);
   for (Dim g = 0; g < filters_.G; ++g) {
     float* const group = to + g * filters_.group();
     simd::pack_channels(filters_of_group(plain, g, filters_.K), group, {filters_.filter(), filters_.block()}, threads_);
@@ -77,9 +81,8 @@ float* PackedPlan::tensor(const Operands& operands, Role role) const {
 }
 
 void PackedPlan::execute(const Operands& operands, std::span<std::byte> workspace) const {
-  const bool data = pass_ == Pass::data;
-  const Tensors tensors{tensor(operands, data ? Role::dy : Role::x), tensor(operands, data ? Role::dx : Role::dy),
-                        tensor(operands, data ? Role::w : Role::dw)};
+  const Tensors tensors{tensor(operands, wide_role(pass_)), tensor(operands, narrow_role(pass_)),
+                        tensor(operands, pass_ == Pass::data ? Role::w : Role::dw)};
 #pragma omp parallel num_threads(threads_)
   {
     const Team all = Team::all(), team = groups_apart_ ? Team::alone() : all;

@@ -48,9 +48,11 @@ class PackedPlan : public Plan {
   const bool in_place_;  // images are plain nhwc
   ImageLayout wide_, narrow_;
   FilterLayout filters_;
-  std::vector<Tiling> parts_;
+  std::vector<AxisTiling> rows_, columns_;  // the filter's parts along each axis
+  std::vector<Tiling> parts_;               // every one of rows_ with every one of columns_
 
  private:
+  const ImageLayout& image(Role role) const;
   Dim team_floats() const;
 
   bool groups_apart_;

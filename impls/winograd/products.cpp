@@ -75,9 +75,9 @@ using MultiplyGradients = void (*)(Dim, const float*, const float*, Dim, float*,
 constexpr MultiplyGradients kMultiplyGradients[] = {multiply<1>, multiply<2>, multiply<kLaneVectors>};
 
 /// The rows of the bins that hold the tiles of `span` with this bin.
-Range rows_of(const Tiling& tiling, Range span, Dim first_row, Dim bin) {
+Range rows_of(const Tiling& tiling, Range span, Dim bin) {
   const Range all = tiling.tiles_of(bin);
-  return {std::max(span.begin, all.begin) - first_row, std::min(span.end, all.end) - first_row};
+  return {std::max(span.begin, all.begin) - span.begin, std::min(span.end, all.end) - span.begin};
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ Range rows_of(const Tiling& tiling, Range span, Dim first_row, Dim bin) {
 void multiply(const TileProducts& at) {
   const StageTimer timer(kProducts);
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
-    const Range rows = rows_of(at.tiling, at.span, at.first_row, bin);
+    const Range rows = rows_of(at.tiling, at.span, bin);
     const Parts panels = parts_of_at_most(kTileRows, rows.size());
     for (Dim block = 0; block < at.blocks; block += kTileVectors)
       for (Dim panel = 0; panel < panels.count; ++panel) {
@@ -93,7 +93,7 @@ void multiply(const TileProducts& at) {
         const TilePanel args{at.k_blocks.size(),        at.tiles.at(bin, at.k_blocks.begin, rows.begin + span.begin),
                              at.tiles.block_stride(),   at.filters.at(bin, at.filter_block + block, at.filter_row),
                              at.filters.block_stride(), at.result.at(bin, block, rows.begin + span.begin),
-                             at.result.block_stride(),  at.accumulate};
+                             at.result.block_stride(),  at.k_blocks.begin > 0};
         const auto& table = at.blocks - block >= kTileVectors ? kMultiplyTiles<kTileVectors> : kMultiplyTiles<1>;
         table[static_cast<std::size_t>(span.size() - 1)](args);
       }
@@ -104,7 +104,7 @@ void multiply(const GradientProducts& at) {
   const StageTimer timer(kProducts);
   const Parts panels = parts_of_at_most(kLaneVectors, at.c_blocks.size());
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
-    const Range rows = rows_of(at.tiling, at.span, at.first_row, bin);
+    const Range rows = rows_of(at.tiling, at.span, bin);
     // At least one run of steps, if only to store zeros.
     for (Dim begin = rows.begin; begin == rows.begin || begin < rows.end; begin += kDepth) {
       const Dim steps = std::clamp<Dim>(rows.end - begin, 0, kDepth);

@@ -4,8 +4,8 @@
 #include "winograd/layout.h"
 #include "winograd/tiling.h"
 
-// The matrix products between the transforms, one a bin, over the tiles of a span that have it; tile t is row
-// t - first_row of the bins. Results do not depend on how blocks, tiles or filters are shared among calls.
+// The matrix products between the transforms, one a bin, over the tiles of a span that have it; the span's first tile
+// is row 0 of the bins. Results do not depend on how blocks, tiles or filters are shared among calls.
 namespace convbwd::winograd {
 
 // Sums of products kept in registers before they are added to memory, at most: as long as a panel of filters, 128 lanes
@@ -13,20 +13,18 @@ namespace convbwd::winograd {
 // small.
 inline constexpr Dim kDepth = 128;
 
-/// result[tile, c] = sum over k of tiles[tile, k] * filters[k, c], or += where `accumulate`, in every bin: blocks
-/// `k_blocks` of `tiles`; `filters` from block `filter_block` on, where row `filter_row` is the first lane of k_blocks;
-/// blocks [0, blocks) of `result`.
+/// result[tile, c] = sum over k of tiles[tile, k] * filters[k, c], or += from the second block of k on, in every bin:
+/// blocks `k_blocks` of `tiles`; `filters` from block `filter_block` on, where row `filter_row` is the first lane of
+/// k_blocks; blocks [0, blocks) of `result`.
 struct TileProducts {
   const Tiling& tiling;
   Range span;
-  Dim first_row;
   const Bins& tiles;
   Range k_blocks;
   const Bins& filters;
   Dim filter_block, filter_row;
   const Bins& result;
   Dim blocks;
-  bool accumulate;
 };
 void multiply(const TileProducts& products);
 
@@ -35,7 +33,6 @@ void multiply(const TileProducts& products);
 struct GradientProducts {
   const Tiling& tiling;
   Range span;
-  Dim first_row;
   const Bins &dy, &x;
   Range k_blocks, c_blocks;
   const Bins& result;

@@ -25,11 +25,10 @@ using simd::kWidth;
 // Transformed gradients of 128 x 128 filters by F(4,3) are 2.4 MB: a copy for each thread costs less than reading tiles
 // that another core has just written (128 channels @ 28x28, Zen 3, 2 threads: 8.5 -> 3.6 ms).
 constexpr Dim kSmallGradients = 1024 * 1024;
-// Transformed tiles at a time, in floats: as much as D, which comes and goes once a run (2 MB rather than 8 for 128
-// channels
-// @ 28x28: 12.8 -> 9.0 ms; 32 MB rather than 8 for 512 @ 28x28, where D is 37 MB: 151 -> 117 ms), but 1.5 MB at least
-// (64
-// @ 56x56 with 1.5 rather than 0.25 MB: 9.6 -> 8.5 ms).
+// Transformed tiles at a time, in floats: as much as D, which comes and goes once a run, but 1.5 MB at least (Zen 3):
+//   128 channels @ 28x28: 2 MB rather than 8      12.8 -> 9.0 ms
+//   512 channels @ 28x28: 32 MB rather than 8     151 -> 117 ms, where D is 37 MB
+//   64 channels @ 56x56: 1.5 MB rather than 0.25  9.6 -> 8.5 ms
 constexpr Dim kLeastRun = 384 * 1024, kMostRun = 8 * 1024 * 1024;
 constexpr Dim kSlabBlocks = 64 / kWidth;
 constexpr Dim kLeastTiles = 32;
@@ -75,8 +74,8 @@ std::vector<bool> live_taps(Dim taps, const std::vector<AxisTiling>& parts) {
 WeightsPlan::WeightsPlan(const Problem& problem, int threads, Layout layout, Family family)
     : PackedPlan(problem, Pass::weights, threads, layout, family) {
   for (const Tiling& tiling : parts_) blockings_.push_back(blocking_of(tiling));
-  const auto rows = live_taps(problem.R, tilings_of(rows_of(problem), pass_, family));
-  const auto columns = live_taps(problem.S, tilings_of(columns_of(problem), pass_, family));
+  const auto rows = live_taps(problem.R, rows_);
+  const auto columns = live_taps(problem.S, columns_);
   for (std::size_t r = 0; r < rows.size(); ++r)
     for (std::size_t s = 0; s < columns.size(); ++s)
       if (!rows[r] || !columns[s]) dead_taps_.push_back(static_cast<Dim>(r * columns.size() + s));
@@ -155,7 +154,6 @@ void WeightsPlan::by_tiles(const Tiling& tiling, const Blocking& at, const Tenso
         transform(tiling, tensors, block, span, span.begin, x, dy);
       multiply(GradientProducts{.tiling = tiling,
                                 .span = span,
-                                .first_row = span.begin,
                                 .dy = dy,
                                 .x = x,
                                 .k_blocks = {0, dy.blocks},
@@ -208,7 +206,6 @@ void WeightsPlan::by_slabs(const Tiling& tiling, const Blocking& at, const Tenso
       if (!at.single_run) result.data = gradients.at(0, c, k * kWidth);
       multiply(GradientProducts{.tiling = tiling,
                                 .span = span,
-                                .first_row = first,
                                 .dy = dy,
                                 .x = x,
                                 .k_blocks = k_blocks,

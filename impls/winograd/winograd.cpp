@@ -31,6 +31,7 @@ template <Dim least_taps, Dim most_taps>
 Support supports(const Problem& problem, Pass) {
   const Dim taps = longest_part(problem);
   if (problem.R * problem.S == 1) return no("a 1x1 filter has nothing to save");
+  if (problem.P * problem.Q == 1) return no("a single output pixel has nothing to save");
   if (taps == 1) return no("a stride that leaves one tap of the filter a phase: nothing to save");
   if (taps < least_taps) return no("only filters of 4 or 5 taps an axis and phase");
   if (taps > most_taps) return no("only filters of up to " + std::to_string(most_taps) + " taps an axis and phase");
@@ -59,73 +60,35 @@ double roundings(const Problem& problem, Pass pass) {
   return most;
 }
 
-// Error constants are measured: see README.md.
+/// F(m, .) for filters of these lengths, with the error constant that README.md tells the origin of.
+template <int m, Dim least_taps, Dim most_taps>
+constexpr Implementation row(std::string_view name, std::string_view idea, double error_constant) {
+  return {.name = name,
+          .idea = idea,
+          .isa = kCompiledIsa,
+          .threaded = true,
+          .exact_on_integers = false,
+          .error_constant = error_constant,
+          .mixes_outputs = true,
+          .supports = supports<least_taps, most_taps>,
+          .plan = plan<m>,
+          .magnitudes = plan<m, Constants::absolute>,
+          .roundings = roundings<m>};
+}
+
+constexpr Implementation exact(Implementation row, double integer_growth) {
+  row.exact_on_integers = true;
+  row.integer_growth = integer_growth;
+  return row;
+}
+
 constexpr Implementation rows[] = {
-    {
-        .name = "winograd_f2",
-        .idea = "F(2x2,3x3): 2.25 times fewer multiplications by interpolation",
-        .isa = kCompiledIsa,
-        .threaded = true,
-        .integer_growth = integer_growth(kF2x3),
-        .error_constant = 2.6,
-        .mixes_outputs = true,
-        .supports = supports<2, 3>,
-        .plan = plan<2>,
-        .magnitudes = plan<2, Constants::absolute>,
-        .roundings = roundings<2>,
-    },
-    {
-        .name = "winograd_f4",
-        .idea = "F(4x4,3x3): 4 times fewer, smaller tiles at the edges",
-        .isa = kCompiledIsa,
-        .threaded = true,
-        .exact_on_integers = false,
-        .error_constant = 4,
-        .mixes_outputs = true,
-        .supports = supports<2, 3>,
-        .plan = plan<4>,
-        .magnitudes = plan<4, Constants::absolute>,
-        .roundings = roundings<4>,
-    },
-    {
-        .name = "winograd_f6",
-        .idea = "F(6x6,3x3): 5 times fewer, less accurate",
-        .isa = kCompiledIsa,
-        .threaded = true,
-        .exact_on_integers = false,
-        .error_constant = 14,
-        .mixes_outputs = true,
-        .supports = supports<2, 3>,
-        .plan = plan<6>,
-        .magnitudes = plan<6, Constants::absolute>,
-        .roundings = roundings<6>,
-    },
-    {
-        .name = "winograd_f2_5x5",
-        .idea = "F(2x2,5x5): 2.8 times fewer",
-        .isa = kCompiledIsa,
-        .threaded = true,
-        .exact_on_integers = false,
-        .error_constant = 8.5,
-        .mixes_outputs = true,
-        .supports = supports<4, 5>,
-        .plan = plan<2>,
-        .magnitudes = plan<2, Constants::absolute>,
-        .roundings = roundings<2>,
-    },
-    {
-        .name = "winograd_f4_5x5",
-        .idea = "F(4x4,5x5): 6 times fewer, smaller tiles at the edges",
-        .isa = kCompiledIsa,
-        .threaded = true,
-        .exact_on_integers = false,
-        .error_constant = 13,
-        .mixes_outputs = true,
-        .supports = supports<4, 5>,
-        .plan = plan<4>,
-        .magnitudes = plan<4, Constants::absolute>,
-        .roundings = roundings<4>,
-    },
+    exact(row<2, 2, 3>("winograd_f2", "F(2x2,3x3): 2.25 times fewer multiplications by interpolation", 4),
+          integer_growth(kF2x3)),
+    row<4, 2, 3>("winograd_f4", "F(4x4,3x3): 4 times fewer, smaller tiles at the edges", 11),
+    row<6, 2, 3>("winograd_f6", "F(6x6,3x3): 5 times fewer, less accurate", 60),
+    row<2, 4, 5>("winograd_f2_5x5", "F(2x2,5x5): 2.8 times fewer", 30),
+    row<4, 4, 5>("winograd_f4_5x5", "F(4x4,5x5): 6 times fewer, smaller tiles at the edges", 105),
 };
 
 }  // namespace
