@@ -58,6 +58,22 @@ TEST(Schedule, NearEqualsRunSideBySideHoweverLittleTimeThereIs) {
   EXPECT_LE(*std::max_element(outcome.rounds.begin(), outcome.rounds.end()) - outcome.rounds[2], 1);
 }
 
+TEST(Schedule, AHiccupMakesNobodySlow) {
+  // The second row's first execution takes twenty times as long as those that follow; there is no time for ten rounds.
+  Schedule schedule(2, 1, 1);
+  int rounds = 0;
+  double elapsed = 0;
+  for (int round = 0; round < 6; ++round)
+    for (std::size_t row : {0, 1}) {
+      if (!schedule.takes_part(row, round, elapsed)) continue;
+      const double cost = row == 0 ? 0.11 : rounds == 0 ? 0.02 : 0.001;
+      schedule.ran(row, cost, row == 0 ? 0.005 : cost);
+      elapsed += cost;
+      rounds += row == 1;
+    }
+  EXPECT_EQ(rounds, 6);
+}
+
 TEST(Schedule, RoundsHaveAnEnd) { EXPECT_EQ(race({1e-6}, 1, 1e6).rounds[0], Schedule::kMostRounds); }
 
 }  // namespace

@@ -9,6 +9,7 @@ bool Schedule::takes_part(std::size_t row, int round, double elapsed) const {
   if (round < least_rounds_) return true;
   if (round >= kMostRounds) return false;
   double needed = rows_[row].cost();
+  if (rows_[row].rounds < kSureRounds && needed <= kNextToNothing * seconds_) return elapsed + needed <= seconds_;
   for (const Row& other : rows_)
     if (other.execution * kMuchFaster < rows_[row].execution)
       needed += other.cost() * std::max(0, kFastRounds - other.rounds);
@@ -17,7 +18,7 @@ bool Schedule::takes_part(std::size_t row, int round, double elapsed) const {
 
 void Schedule::ran(std::size_t row, double seconds, double execution) {
   rows_[row].used += seconds;
-  rows_[row].execution = execution;
+  rows_[row].execution = std::min(rows_[row].execution, execution);
   ++rows_[row].rounds;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 namespace convbwd::race {
@@ -9,11 +10,14 @@ namespace convbwd::race {
 /// Who takes part in which round of a cell. Fast rows are close to each other, and telling them apart takes rounds;
 /// slow ones are known well enough after a few. So everybody has the least number of rounds asked for, and of those
 /// that follow, rows make way for rows that are much faster until these have had kFastRounds. Near equals run side by
-/// side always. Nobody begins a run that would end after the time that there is.
+/// side always, and so does for kSureRounds whoever costs next to nothing: a single hiccup makes nobody slow. How long
+/// an execution takes is the shortest of them. Nobody begins a run that would end after the time that there is.
 class Schedule {
  public:
   static constexpr int kFastRounds = 10;
   static constexpr double kMuchFaster = 2;
+  static constexpr int kSureRounds = 3;
+  static constexpr double kNextToNothing = 0.02;  // of the time that there is
   static constexpr int kMostRounds = 50;
 
   Schedule(std::size_t rows, int least_rounds, double seconds)
@@ -27,7 +31,7 @@ class Schedule {
 
  private:
   struct Row {
-    double used = 0, execution = 0;
+    double used = 0, execution = std::numeric_limits<double>::infinity();
     int rounds = 0;
     double cost() const { return rounds ? used / rounds : 0; }
   };
