@@ -22,8 +22,13 @@ def stages(scene: Scene) -> Figure | None:
     order = _longest_first(scene.analysis)
     parts = [
         {
-            **{"layer": row.layer, "gradient": row.gradient, "impl": row.impl},
-            **{"stage": name, "place": order.index(name), "seconds": seconds, "share": seconds / whole},
+            "layer": row.layer,
+            "gradient": row.gradient,
+            "impl": row.impl,
+            "stage": name,
+            "place": order.index(name),
+            "seconds": seconds,
+            "share": seconds / whole,
         }
         for row in scene.points(["stages"]).itertuples()
         if isinstance(row.stages, tuple) and (whole := sum(seconds for _, seconds in row.stages)) > 0

@@ -25,7 +25,7 @@ PALETTE = [
     *("#de6f64", "#376f37", "#a6a600", "#9090ff", "#9b7a16", "#e9a664", "#b14300", "#6f59bc"),
 ]
 # Of the palette, those that differ most; the first four, one stage beside another, by far.
-STAGE_COLOURS = ["#6f59bc", "#e9a664", "#2cbcff", "#b14300", "#904e6f", "#de6f64"]
+STAGE_COLOURS = ["#b14300", "#e9a664", "#2cbcff", "#6f59bc", "#904e6f", "#de6f64"]
 SUM_COLOURS = ["#c8931a", "#a98a4b", "#7d8590"]  # of the best of each layer: of all, of ours, of libraries
 _SALT = 8626  # with it the names there are fall on different places
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
