@@ -68,7 +68,7 @@ def examine(row: Row, layer: Layer, channels: int, rng: np.random.Generator) -> 
     """Errors, and of Winograd's rows stages: the more channels, the more of the time goes into products."""
     error, bound = ERRORS.get(row.impl, USUAL_ERROR)
     row.error_rms, row.error_bound = (float(one * np.exp(rng.normal(0, 0.3))) for one in (error, bound))
-    if "winograd" in row.impl:
+    if "winograd" in row.impl and row.efficiency:
         milliseconds = 2e3 * layer.macs / (row.efficiency * PEAK * 1e9)
         parts = {"image transform": 30, "filter transform": channels / 8, "products": channels, "inverse transform": 20}
         row.stages = {name: milliseconds * part / sum(parts.values()) for name, part in parts.items()}
