@@ -14,13 +14,14 @@ HOSTILE_NAMES = [
     "__proto__",
     "a\u2028b",
 ]
+HOSTILE_STAGES = [name for name in HOSTILE_NAMES if name.isprintable()]  # others are refused
 
 
 def hostile_recipe(**others):
     layers = [Layer(name.replace("\n", " "), problem=f"mb1ic{i + 1}ih5oc3kh3") for i, name in enumerate(HOSTILE_NAMES)]
     rows = [
         Row(HOSTILE, label=HOSTILE),
-        Row("=1+1", efficiency=0.6, label="=HYPERLINK(1)"),
+        Row("=1+1", efficiency=0.6, label="=HYPERLINK(1)", stages=dict.fromkeys(HOSTILE_STAGES, 1.0)),
         Row("onednn", efficiency=0.4),
         Row("'; DROP", error=f"wrong: {HOSTILE} | # \n[x](javascript:alert(1))"),
     ]

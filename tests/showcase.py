@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from synthetic import Layer, Recipe, Row, write
+from synthetic import PEAK, Layer, Recipe, Row, write
 
 RESNET = [  # name, count, image, in, out, filter, stride
     *(
@@ -60,10 +60,24 @@ RESNET = [  # name, count, image, in, out, filter, stride
 ]
 
 
+ERRORS = {"winograd_f2": (4e-7, 3e-3), "winograd_f4": (1.2e-6, 2e-2)}  # with their bounds; of others:
+USUAL_ERROR = (2e-7, 4e-3)
+
+
+def examine(row: Row, layer: Layer, channels: int, rng: np.random.Generator) -> None:
+    """Errors, and of Winograd's rows stages: the more channels, the more of the time goes into products."""
+    error, bound = ERRORS.get(row.impl, USUAL_ERROR)
+    row.error_rms, row.error_bound = (float(one * np.exp(rng.normal(0, 0.3))) for one in (error, bound))
+    if "winograd" in row.impl and row.efficiency:
+        milliseconds = 2e3 * layer.macs / (row.efficiency * PEAK * 1e9)
+        parts = {"image transform": 30, "filter transform": channels / 8, "products": channels, "inverse transform": 20}
+        row.stages = {name: milliseconds * part / sum(parts.values()) for name, part in parts.items()}
+
+
 def showcase(batch: int = 8, rounds: int = 9, **others: Any) -> Recipe:
     """As many layers and contenders as a study of ResNet-50 has."""
     layers, overrides = [], {}
-    rng = np.random.default_rng(7)
+    rng, more = np.random.default_rng(7), np.random.default_rng(9)
     rows = [
         Row("naive", "baseline", 0.012, rounds=1, threaded=False),
         Row("as_convolution", "baseline", 0.008, rounds=1, threaded=False),
@@ -96,6 +110,7 @@ def showcase(batch: int = 8, rounds: int = 9, **others: Any) -> Recipe:
                         "efficiency": row.efficiency * float(np.exp(rng.normal(0, 0.18))),
                     }
                 )
+                examine(varied, layers[-1], c, more)
                 if row.impl == "winograd_f2" and (r != 3 or stride != 1):
                     varied.error = "skip: only 3x3, stride 1"
                 if row.impl == "as_convolution" and image > 100:
@@ -136,7 +151,7 @@ LIBRARIES = ("im2col_blas", "im2col_blis", "libxsmm", "onednn", "onednn_best")
 
 def crowded(blocks: int = 25, rounds: int = 8, **others: Any) -> Recipe:
     """As many contenders as there may be, on a network of four layers a block whose depthwise ones are slow."""
-    rng = np.random.default_rng(8)
+    rng, more = np.random.default_rng(8), np.random.default_rng(10)
     rows = [
         Row(name, isa, dense, rounds=1 if dense < 0.02 else None, library=name in LIBRARIES, workspace=1e6 * dense)
         for name, isa, dense, _ in CROWD
@@ -162,6 +177,7 @@ def crowded(blocks: int = 25, rounds: int = 8, **others: Any) -> Recipe:
                 varied.efficiency = share * float(np.exp(rng.normal(0, 0.15)))
                 varied.error_ratio = float(10 ** rng.uniform(-3, -1))
                 varied.workspace = row.workspace * float(rng.uniform(1, 20))
+                examine(varied, layer, 64, more)
                 if not share or ("winograd" in row.impl and "spatial" not in layer.name):
                     varied.error = "skip: only 3x3, stride 1, dense"
                 overrides[layer.name, pass_, row.impl] = varied

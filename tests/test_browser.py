@@ -73,7 +73,7 @@ def test_all_charts_are_drawn_and_nothing_is_fetched(page, dark):
     with opened(page, dark=dark) as driver:
         assert_healthy(driver, page)
         counts = marks(driver)
-        assert len(counts) == 8
+        assert len(counts) == 9
         assert min(counts) >= 10
         background = driver.execute_script("return getComputedStyle(document.documentElement).backgroundColor")
         assert (background == "rgb(255, 255, 255)") is not dark

@@ -96,10 +96,12 @@ def test_sentences_stay_short(scene):
 
 
 def test_every_name_is_in_the_pictures(scene):
+    names = {name for name, *_ in CROWD}
+    some = {"accuracy": names - {"naive", "as_convolution"}, "stages": {"winograd_f2", "winograd_f4"}}
     for figure in charts.of_view(scene):
         if figure.slug not in ("winners",):
             drawn = set(figure.data["impl"])
-            assert drawn >= {name for name, *_ in CROWD}, figure.slug
+            assert drawn >= some.get(figure.slug, names), figure.slug
 
 
 def test_numbers_in_pages_have_no_more_digits_than_are_seen(scene):
@@ -138,7 +140,7 @@ def test_charts_fit_the_page_and_names_single_out_points(folder):
         widths = driver.execute_script(
             "return [...document.querySelectorAll('.chart svg.marks')].map((svg) => svg.getBoundingClientRect().width)"
         )
-        assert len(widths) == 8
+        assert len(widths) == 9
         assert max(widths) <= PAGE_WIDTH
         figure = "document.querySelector('figure[id$=layers-data]')"
         faint = f"return [...{figure}.querySelectorAll('.role-mark path[opacity=\"0.08\"]')].length"

@@ -60,6 +60,12 @@ def test_flags_reach_the_program_as_they_were_given(desk: Desk) -> None:
         assert float(call["row_seconds"][0]) > 0, "0 would mean no limit"
 
 
+def test_every_run_is_asked_for_its_stages(desk: Desk) -> None:
+    desk.run("--pass", "data")
+    assert desk.build.calls()
+    assert all("stages" in call for call in desk.build.calls())
+
+
 def test_isa_all_is_one_cell_for_each_cap_and_best_the_highest(desk: Desk) -> None:
     desk.run("--isa", "all")
     assert {cell["isa_cap"] for cell in desk.manifest()["cells"]} == {"avx2", "baseline"}

@@ -89,7 +89,7 @@ def add_entries(
 
 
 def _stages(entry: Fields) -> tuple[tuple[str, float], ...]:
-    """Seconds that one execution spends in each stage of its plan, in the plan's order as far as names tell."""
+    """Seconds that one execution spends in each stage of its plan. In no order: documents list counters by name."""
     counters = [key for key in entry.values if key.startswith(STAGE)]
     if len(counters) > MAX_STAGES:
         entry.refuse("name", f"has more than {MAX_STAGES} stages")

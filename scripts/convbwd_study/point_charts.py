@@ -7,11 +7,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from convbwd_study import answers
+from convbwd_study import answers, words
 from convbwd_study.analysis import timed
 from convbwd_study.scene import PASS_TITLES, Figure, Scene
 
-SMALLEST_ERROR = 1e-9  # the log axis of errors begins here
+SMALLEST = {"error_rms": 1e-9, "error_ratio": 1e-6}  # where the log axis of errors begins
 
 
 def roofline(scene: Scene) -> Figure:
@@ -61,8 +61,11 @@ def roofline(scene: Scene) -> Figure:
 def accuracy(scene: Scene) -> Figure:
     data = scene.points(["error_rms", "error_bound", "error_ratio", "peak_fraction"])
     measured = bool(data["error_rms"].notna().any())  # older studies have the ratio only
-    data["error"] = data["error_rms" if measured else "error_ratio"].clip(lower=SMALLEST_ERROR if measured else 1e-6)
-    data = data.dropna(subset="error")
+    kind = "error_rms" if measured else "error_ratio"
+    without = int(data[kind].isna().sum())
+    data = data.dropna(subset=kind)
+    exact = int((data[kind] == 0).sum())
+    data["x"], data["bound"] = data[kind].clip(lower=SMALLEST[kind]), data["error_bound"].clip(lower=SMALLEST[kind])
     if measured:
         title = "error: root mean square, over that of the right values"
         caption = (
@@ -71,14 +74,18 @@ def accuracy(scene: Scene) -> Figure:
         )
     else:
         title, caption = "worst error ÷ allowed error", "1 on the axis is the error that is allowed."
+    if exact:
+        caption += f" At the left edge: {words.counted(exact, 'row')} without any error."
+    if without:
+        caption += f" Not shown: {words.counted(without, 'row')} that ran only once, for the proof."
     y = alt.Y("peak_fraction:Q", axis=alt.Axis(format=".0%"), title="of measured peak")
-    tips = ["layer", "impl", "time", *(alt.Tooltip(f"{name}:Q", format=".2g") for name in ("error", "error_bound"))]
+    tips = ["layer", "impl", "time", *(alt.Tooltip(f"{name}:Q", format=".2g") for name in (kind, "error_bound"))]
     points = (
         alt.Chart()
         .mark_point(filled=True, size=42, opacity=0.8)
         .encode(
             x=alt.X(
-                "error:Q",
+                "x:Q",
                 scale=alt.Scale(type="log"),
                 title=title,
                 axis=alt.Axis(format=".0e", tickCount=6, grid=False),
@@ -91,9 +98,9 @@ def accuracy(scene: Scene) -> Figure:
     )
     bounds = (
         alt.Chart()
-        .mark_tick(orient="vertical", size=7, thickness=1.2, opacity=0.35)
-        .encode(x=alt.X("error_bound:Q"), y=y, color=scene.colour(), tooltip=tips)
-        .transform_filter("isValid(datum.error_bound)")
+        .mark_tick(orient="vertical", size=7, thickness=1.3, opacity=0.5)
+        .encode(x=alt.X("bound:Q"), y=y, color=scene.colour(), tooltip=tips)
+        .transform_filter("isValid(datum.bound)")
     )
     chart = alt.layer(bounds, points, data=data) if measured else alt.layer(points, data=data)
     return Figure(
@@ -101,7 +108,7 @@ def accuracy(scene: Scene) -> Figure:
         "Speed against accuracy",
         f"Fast is up, accurate is left. {caption} Every row shown was proved right.",
         chart.properties(width=400, height=240).facet(column=scene.by_pass()),
-        data.drop(columns="error"),
+        data.drop(columns=["x", "bound"]),
     )
 
 

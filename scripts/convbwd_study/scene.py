@@ -107,7 +107,7 @@ class Scene:
         return alt.Color("impl:N", scale=theme.colour_scale(self.names), legend=shown)
 
     def shape(self) -> alt.Shape:
-        shown = alt.Legend(orient="top", columns=5, offset=22, values=self.here)
+        shown = alt.Legend(orient="top", columns=5, offset=22, values=self.here, symbolOpacity=1)
         return alt.Shape("impl:N", scale=theme.shape_scale(self.names), legend=shown)
 
     def by_pass(self) -> alt.Column:

@@ -24,6 +24,8 @@ PALETTE = [
     *("#439b59", "#bc64bc", "#2185de", "#904e6f", "#2cbcff", "#006f90", "#59c890", "#e990e9"),
     *("#de6f64", "#376f37", "#a6a600", "#9090ff", "#9b7a16", "#e9a664", "#b14300", "#6f59bc"),
 ]
+# Of the palette, those that differ most; the first four, one stage beside another, by far.
+STAGE_COLOURS = ["#b14300", "#e9a664", "#2cbcff", "#6f59bc", "#904e6f", "#de6f64"]
 SUM_COLOURS = ["#c8931a", "#a98a4b", "#7d8590"]  # of the best of each layer: of all, of ours, of libraries
 _SALT = 8626  # with it the names there are fall on different places
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
@@ -49,6 +51,12 @@ def colours(implementations: Sequence[str]) -> dict[str, str]:
 def colour_scale(implementations: Sequence[str]) -> alt.Scale:
     chosen = colours(implementations)
     return alt.Scale(domain=list(chosen), range=list(chosen.values()))
+
+
+def stage_scale(stages: Sequence[str]) -> alt.Scale:
+    """In the order given; a colour belongs to the place of the name in the alphabet, so that studies agree."""
+    colour = {name: STAGE_COLOURS[place % len(STAGE_COLOURS)] for place, name in enumerate(sorted(stages))}
+    return alt.Scale(domain=list(stages), range=[colour[name] for name in stages])
 
 
 def shape_scale(implementations: Sequence[str]) -> alt.Scale:
