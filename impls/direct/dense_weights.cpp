@@ -16,11 +16,10 @@
 // Threads share the tiles, so no two ever write the same dw and the result does not depend on their number.
 // Memory: a panel of x a thread. Precision: run sums, some hundred terms each, are added up: far better than one sum.
 //
-// What was gained (Zen 4, AVX-512, one thread): x read in place, and asked for before it is needed, 1x1 @ 56x56
-// 84 -> 99 and 89 -> 102 GFLOP/s; the first and last column without the stream that reads a margin there, 3x3 @ 7x7
-// 82 -> 89 % of the FMA peak; with blocks of filters (Zen 3, AVX2) 3x3 @ 14x14 1.07 times as fast, 1x1 1.02 to 1.1,
-// more where neighbours are busy in L3; nhwc copied into the panel instead of packed, 1x1 256 -> 64 @ 56x56 66 -> 99
-// GFLOP/s.
+// What was gained (Zen 4, AVX-512, one thread): x read in place, 1x1 @ 56x56 84 -> 99 and 89 -> 102 GFLOP/s; the first
+// and last column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak; with blocks of
+// filters (Zen 3, AVX2) 3x3 @ 14x14 1.07 times as fast, 1x1 1.02 to 1.1, more where neighbours are busy in L3; nhwc
+// copied into the panel instead of packed, 1x1 256 -> 64 @ 56x56 66 -> 99 GFLOP/s.
 #include <omp.h>
 
 #include <algorithm>
@@ -200,8 +199,6 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
                 .dy_column = dy_.pixel,
                 .skip_first = false,
                 .skip_last = false,
-                .x_ahead = 0,
-                .dy_ahead = 0,
                 .streams = {}};
   for (Dim j = stream.begin; j < stream.end; ++j)
     sum.streams[j - stream.begin] =
@@ -230,9 +227,6 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
     const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) * pixels.row;
     for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
       const Dim k = tile * kTileFilters;
-      // The next vector of filters is asked for by the first tile of this one, what the next streams read by the last.
-      sum.dy_ahead = k % kLanes == 0 ? dy_.block : 0;
-      sum.x_ahead = tile + 1 == tiles.end && panel_floats_ == 0 ? stream.size() * pixels.vector : 0;
       kTiles[static_cast<std::size_t>(stream.size() - 1)](sum, first_pixel,
                                                           dy + dy_.offset(run.images.begin, group, k / kLanes) +
                                                               p.begin * dy_.row() + outputs_.begin * dy_.pixel +
