@@ -13,15 +13,13 @@ inline constexpr Dim kLanes = simd::kWidth;
 
 using simd::ImageLayout;
 
-/// One block of the pixels of a row, `pixel` floats apart: every `step`-th column from columns.begin on, zeros where
-/// there is none.
-inline void copy_block_row(const float* row, Dim pixel, Dim width, Range columns, float* to, Dim step = 1) {
-  const Dim count = ceil_div(columns.size(), step);
-  const Dim begin = std::min(count, ceil_div(std::max<Dim>(0, -columns.begin), step));
-  const Dim end = std::clamp(ceil_div(width - columns.begin, step), begin, count);
-  std::fill(to, to + begin * kLanes, 0.0f);
-  for (Dim i = begin; i < end; ++i) simd::store(to + i * kLanes, simd::load(row + (columns.begin + i * step) * pixel));
-  std::fill(to + end * kLanes, to + count * kLanes, 0.0f);
+/// One block of the pixels of a row, `pixel` floats apart, from column columns.begin on: zeros where there is none.
+inline void copy_block_row(const float* row, Dim pixel, Dim width, Range columns, float* to) {
+  const Range inside{std::max<Dim>(0, columns.begin), std::min(width, columns.end)};
+  float* const first = to + (inside.begin - columns.begin) * kLanes;
+  std::fill(to, first, 0.0f);
+  for (Dim i = 0; i < inside.size(); ++i) simd::store(first + i * kLanes, simd::load(row + (inside.begin + i) * pixel));
+  std::fill(first + inside.size() * kLanes, to + columns.size() * kLanes, 0.0f);
 }
 
 /// The taps of one filter and one block of channels as vectors, tap after tap, in `taps`.

@@ -20,6 +20,8 @@
 // and last column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak; with blocks of
 // filters (Zen 3, AVX2) 3x3 @ 14x14 1.07 times as fast, 1x1 1.02 to 1.1, more where neighbours are busy in L3; nhwc
 // copied into the panel instead of packed, 1x1 256 -> 64 @ 56x56 66 -> 99 GFLOP/s.
+// What gained nothing (Zen 3, AVX2): runs of 10 or 16 KB rather than 28; for 1x1 of stride 2, a copy of the pixels that are
+// read, without those between them.
 #include <omp.h>
 
 #include <algorithm>
@@ -79,9 +81,8 @@ class DenseWeights final : public Plan {
   Range taps_{0, 0}, outputs_{0, 0};  // columns of the filter that meet the image, and output columns that do
   Range columns_{0, 0};               // of x, with a margin left and right (before 0, beyond W), in a row of a panel
   Parts streams_, image_runs_, row_runs_;
-  Parts filter_blocks_;                 // tiles whose dy of a run stays in L2
-  Dim column_step_ = 1, row_step_ = 1;  // in a panel, which lacks what a single tap passes by
-  Dim panel_columns_ = 0, panel_rows_ = 0, panel_floats_ = 0;
+  Parts filter_blocks_;  // tiles whose dy of a run stays in L2
+  Dim panel_rows_ = 0, panel_floats_ = 0;
 };
 
 DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
@@ -104,12 +105,8 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
   if (taps_.size() > 0) columns_ = {at.w_of(outputs_.begin, taps_.begin), at.w_of(outputs_.end - 1, taps_.end - 1) + 1};
   streams_ = parts_of_at_most(kTileStreams, c_vectors_ * taps_.size());
 
-  if (at.R == 1) row_step_ = at.stride_h;
-  if (taps_.size() == 1) column_step_ = at.stride_w;
-  panel_columns_ = ceil_div(columns_.size(), column_step_);
-
   const Dim vectors_read = std::min(c_vectors_, taps_.size() >= kTileStreams ? 1 : kTileStreams - taps_.size() / 2);
-  const Dim x_columns = std::min(panel_columns_, 2 * outputs_.size());  // a line holds two vectors
+  const Dim x_columns = std::min(columns_.size(), 2 * outputs_.size());  // a line holds two vectors
   const Dim row_bytes = kLanes * static_cast<Dim>(sizeof(float)) * (vectors_read * x_columns + outputs_.size());
   const Dim rows = std::max<Dim>(1, kRunBytes / std::max<Dim>(1, row_bytes));
   row_runs_ = parts_of_at_most(rows, at.P);
@@ -118,11 +115,9 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
   const Dim most_rows = row_runs_.largest(), most_images = image_runs_.largest();
   const Dim tile_bytes = most_images * most_rows * outputs_.size() * kTileFilters * static_cast<Dim>(sizeof(float));
   filter_blocks_ = parts_of_at_most(std::max<Dim>(1, l2_bytes() / 4 / std::max<Dim>(1, tile_bytes)), k_tiles_);
-  panel_rows_ = ceil_div(std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1), row_step_);
-  if (in_place_ || columns_.begin < 0 || columns_.end > at.W || column_step_ > 1)
-    panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * panel_columns_ * kLanes;
-  else
-    row_step_ = 1;
+  panel_rows_ = std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1);
+  if (in_place_ || columns_.begin < 0 || columns_.end > at.W)
+    panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
 }
 
 std::size_t DenseWeights::packed_bytes(Role role) const {
@@ -192,17 +187,15 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
   const Problem& at = problem_;
   const Range stream = streams_.part(streams);
   const Dim first_c = stream.begin / taps_.size();
-  const Dim top = at.h_of(run.rows.begin, 0);
-  const Range h{top + ceil_div(std::max<Dim>(0, -top), row_step_) * row_step_,
-                std::min(at.H, at.h_of(run.rows.end - 1, at.R - 1) + 1)};
+  const Range h{std::max<Dim>(0, at.h_of(run.rows.begin, 0)), std::min(at.H, at.h_of(run.rows.end - 1, at.R - 1) + 1)};
   const Pixels pixels = pixels_of(run, group, {first_c, ceil_div(stream.end, taps_.size())}, h, x, panel);
 
   WeightSum sum{.images = run.images.size(),
                 .rows = 0,
                 .columns = outputs_.size(),
                 .x_image = pixels.image,
-                .x_row = at.stride_h / row_step_ * pixels.row,
-                .x_column = at.stride_w / column_step_ * kLanes,
+                .x_row = at.stride_h * pixels.row,
+                .x_column = at.stride_w * kLanes,
                 .dy_image = dy_.image,
                 .dy_row = dy_.row(),
                 .dy_column = dy_.pixel,
@@ -233,7 +226,7 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
     const Range p{std::max(inside.begin, run.rows.begin), std::min(inside.end, run.rows.end)};
     sum.rows = p.size();
     if (sum.rows == 0 && !run.first) continue;
-    const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) / row_step_ * pixels.row;
+    const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) * pixels.row;
     for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
       const Dim k = tile * kTileFilters;
       kTiles[static_cast<std::size_t>(stream.size() - 1)](sum, first_pixel,
@@ -247,19 +240,18 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
 
 /// The pixels that a run reads of some vectors of channels; `data` is column columns_.begin of row h.begin.
 ///
-///   panel[vector of c][image][(h - h.begin) / row step][(w - columns.begin) / column step][c % kLanes]
-///   0 ... | w = 0: c0 c1 ... | ... | 0 ...
+///   panel[vector of c][image][h - h.begin][w - columns.begin][c % kLanes]    0 ... | w = 0: c0 c1 ... | ... | 0 ...
 DenseWeights::Pixels DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x,
                                              float* panel) const {
   const float* from = x + x_.offset(run.images.begin, group, c.begin) + h.begin * x_.row();
   if (panel_floats_ == 0) return {from + columns_.begin * x_.pixel, x_.block, x_.image, x_.row()};
-  const Dim row_floats = panel_columns_ * kLanes;
+  const Dim row_floats = columns_.size() * kLanes;
   const Pixels pixels{panel, run.images.size() * panel_rows_ * row_floats, panel_rows_ * row_floats, row_floats};
   for (Dim vector = 0; vector < c.size(); ++vector)
     for (Dim image = 0; image < run.images.size(); ++image)
-      for (Dim row = 0; row * row_step_ < h.size(); ++row)
-        copy_block_row(from + x_.offset(image, 0, vector) + row * row_step_ * x_.row(), x_.pixel, problem_.W, columns_,
-                       panel + vector * pixels.vector + image * pixels.image + row * pixels.row, column_step_);
+      for (Dim row = 0; row < h.size(); ++row)
+        copy_block_row(from + x_.offset(image, 0, vector) + row * x_.row(), x_.pixel, problem_.W, columns_,
+                       panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
   return pixels;
 }
 
