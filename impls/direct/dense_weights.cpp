@@ -20,8 +20,8 @@
 // and last column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak; with blocks of
 // filters (Zen 3, AVX2) 3x3 @ 14x14 1.07 times as fast, 1x1 1.02 to 1.1, more where neighbours are busy in L3; nhwc
 // copied into the panel instead of packed, 1x1 256 -> 64 @ 56x56 66 -> 99 GFLOP/s.
-// What gained nothing (Zen 3, AVX2): runs of 10 or 16 KB rather than 28; for 1x1 of stride 2, a copy of the pixels that are
-// read, without those between them.
+// What gained nothing (Zen 3, AVX2): runs of 10 or 16 KB rather than 28; for 1x1 of stride 2, a copy of the pixels that
+// are read, without those between them.
 #include <omp.h>
 
 #include <algorithm>
