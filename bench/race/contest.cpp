@@ -15,16 +15,20 @@ const Clock::time_point kProcessStart = Clock::now();
 
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The same layer cut down to about `macs`: one image, then a band of its rows. A slow row's rate hardly depends on
-/// either, so one execution predicts how long the whole layer takes.
-Problem band_of(const Problem& problem, double macs) {
+/// Rows of outputs of one image that make about so many multiply-adds, at least one.
+Dim rows_of(const Problem& problem, double macs) {
+  const double a_row = problem.macs() / static_cast<double>(problem.N * problem.P);
+  return std::clamp<Dim>(static_cast<Dim>(macs / std::max(1.0, a_row)), 1, problem.P);
+}
+
+/// The same layer cut down to some images and a band of their rows of outputs.
+Problem band_of(const Problem& problem, Dim images, Dim rows) {
   Problem band = problem;
-  band.N = 1;
-  const double share = macs / band.macs();
-  if (share >= 1) return band;
-  band.P = std::max<Dim>(1, static_cast<Dim>(static_cast<double>(problem.P) * share));
-  const Dim rows = (band.P - 1) * band.stride_h + band.dilation_h * (band.R - 1) + 1 - band.pad_top;
-  band.H = std::clamp<Dim>(rows, 1, problem.H);
+  band.N = images;
+  if (rows == problem.P) return band;
+  band.P = rows;
+  const Dim read = (band.P - 1) * band.stride_h + band.dilation_h * (band.R - 1) + 1 - band.pad_top;
+  band.H = std::clamp<Dim>(read, 1, problem.H);
   return band;
 }
 
@@ -114,13 +118,28 @@ double Contest::slow_seconds() const {
 }
 
 double Contest::predicted_seconds(const Contender& contender) const {
-  const Problem band = band_of(cell_.problem, kMostMacsInFull / 4);
-  if (!contender.entrant.row->supports(band, cell_.pass)) return 0;
-  Session session(*contender.entrant.row, band, cell_.pass, PlanOptions{cell_.threads, cell_.layout, {}});
+  // A slow row's rate hardly depends on the size of a band. A fast one's does: what it takes whatever the size, to pack
+  // the filters or to write dw, is multiplied too. So nobody is given up before a band takes a good part of the share.
+  const double good_part = options_.row_seconds / 8;
+  const Problem& all = cell_.problem;
+  for (Dim images = 1, rows = rows_of(all, kMostMacsInFull / 4);;) {
+    const Problem band = band_of(all, images, rows);
+    const double seconds = seconds_of(contender, band), predicted = seconds * all.macs() / band.macs();
+    const bool whole = images == all.N && rows == all.P;
+    if (predicted <= options_.row_seconds || seconds >= good_part || whole) return predicted;
+    (rows < all.P ? rows : images) *= 2;
+    rows = std::min(rows, all.P);
+    images = std::min(images, all.N);
+  }
+}
+
+double Contest::seconds_of(const Contender& contender, const Problem& problem) const {
+  if (!contender.entrant.row->supports(problem, cell_.pass)) return 0;
+  Session session(*contender.entrant.row, problem, cell_.pass, PlanOptions{cell_.threads, cell_.layout, {}});
   session.prepare();
   const auto start = Clock::now();
   session.execute();
-  return since(start) * cell_.problem.macs() / band.macs();
+  return since(start);
 }
 
 void Contest::run(benchmark::State& state, std::size_t index, int round, int sequence) {

@@ -54,7 +54,10 @@ class Contest {
   void qualify(Contender& contender);
   std::string prove(Contender& contender);
   double slow_seconds() const;
+  /// How long one execution takes, from parts of the layer.
   double predicted_seconds(const Contender& contender) const;
+  /// One execution of such a part; no time at all where the row does not support it.
+  double seconds_of(const Contender& contender, const Problem& problem) const;
   void count(benchmark::State& state, const Contender& contender, double seconds, int round, int sequence) const;
 
   const Cell& cell_;
