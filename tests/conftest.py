@@ -2,6 +2,7 @@
 """Where the programs under test are: CONVBWD_BUILD, otherwise build/release."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from desk import Desk
 
 # clang's OpenMP runtime beside the libraries' GNU one complains on stderr about the CPUs the other has taken.
 os.environ.setdefault("KMP_WARNINGS", "0")
+
+# Under nohup, programs would rightly ignore the hang-ups that tests send them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).resolve().parent.parent
 
