@@ -125,12 +125,13 @@ double Reference::total_magnitude(const Implementation& implementation) const {
 
 void Reference::judge_elements(View4<const float> gradient, const Implementation& implementation,
                                Verdict& verdict) const {
+  const double tolerance = exact(implementation) ? 0 : unit(implementation);
   verdict.checked = static_cast<Dim>(elements_.size());
   for (const Element& element : elements_) {
     const auto [a, b, c, d] = element.at;
     const float got = gradient(a, b, c, d);
     // A whole number is exact in float here; a real one may lose half a unit when it is stored.
-    const double allowed = exact(implementation) ? 0 : unit(implementation) * magnitude(element, implementation);
+    const double allowed = tolerance * magnitude(element, implementation);
     const double error = std::abs(static_cast<double>(got) - element.value);
     if (allowed > 0 && error <= allowed) verdict.error_ratio = std::max(verdict.error_ratio, error / allowed);
     if (error <= allowed) continue;
