@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from convbwd_study import study
+from convbwd_study import interrupts, study
 from convbwd_study.errors import ExitCode
 from desk import SCRIPTS, running_with, wait_until
 
@@ -36,6 +36,18 @@ def test_an_interrupted_study_goes_on(desk: Desk, number: signal.Signals) -> Non
     assert again.wait(timeout=20) == ExitCode.GOOD
     assert len(desk.documents()) == 4
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
+
+
+def test_a_signal_waits_until_it_is_let_in() -> None:
+    with interrupts.answered_by(interrupts.interrupt), interrupts.held_back():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.SIGTERM in signal.sigpending()
+        with pytest.raises(KeyboardInterrupt), interrupts.let_in():
+            pytest.fail("the signal was let in and did not come")
+        os.kill(os.getpid(), signal.SIGINT)  # a second one neither is lost nor comes before its time
+        with pytest.raises(KeyboardInterrupt), interrupts.let_in():
+            pytest.fail("the second signal was lost")
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & interrupts.SIGNALS
 
 
 def test_a_study_whose_terminal_goes_away_ends_in_order(desk: Desk) -> None:

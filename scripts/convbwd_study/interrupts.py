@@ -31,13 +31,29 @@ def answered_by(handler: Handler) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def let_in() -> Iterator[None]:
-    """scripts/study holds signals back until there is somebody to answer them; once all is done they are too late."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+def held_back() -> Iterator[None]:
+    """The signals wait, but for the moments in which they are let in: a line half printed by a library is no place to
+    be interrupted at."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def let_in() -> Iterator[None]:
+    """Signals that were held back, by scripts/study until somebody can answer them or by `held_back`, come now."""
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        yield
+    finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def open_to_signals() -> None:
+    """For a new process, which would inherit what is held back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def leave(*_: object) -> NoReturn:

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from convbwd_study import interrupts
 from convbwd_study.machine import available_memory, memory_kills
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def supervise(argv: Sequence[str], events: Path, timeout: float, tick: Callable[
 
     The process gets a group of its own, which is killed as a whole whatever happens here, and dies with us even when
     we are killed. Allocations beyond what the machine has free fail instead of taking the machine down. `tick` is
-    called a few times a second.
+    called a few times a second. Signals
+    are let in while it waits.
     """
     kills = memory_kills()
     process = subprocess.Popen(
@@ -84,7 +86,9 @@ def supervise(argv: Sequence[str], events: Path, timeout: float, tick: Callable[
     last_sign = time.monotonic()
     try:
         while process.poll() is None and not timed_out:
-            if select.select([stream], [], [], POLL_SECONDS)[0]:
+            with interrupts.let_in():
+                spoke = select.select([stream], [], [], POLL_SECONDS)[0]
+            if spoke:
                 stderr = (stderr + (_read(stream) or _pause()))[-KEPT_STDERR:]
             if steps.news():
                 last_sign = time.monotonic()
@@ -142,6 +146,7 @@ def _bind(memory: int | None) -> Callable[[], None]:
 
     def bind() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        interrupts.open_to_signals()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 

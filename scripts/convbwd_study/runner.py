@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from convbwd_study.binary import last_line
 from convbwd_study.budget import Budget, Share
 from convbwd_study.errors import BadDocument, DiskFull, ExitCode, NothingMatched, StudyError, UsageError
+from convbwd_study.interrupts import held_back
 from convbwd_study.process import supervise
 
 if TYPE_CHECKING:
@@ -69,10 +70,10 @@ def tally_of(study: Study) -> Tally:
 
 def run_study(study: Study, build: Build, progress: Progress, timeout: float | None = None) -> None:
     """Runs every cell that is not there yet, then noisy ones once more. What is finished stays, whenever and however
-    this ends."""
+    this ends: signals are answered while a process runs, never while its result is taken in."""
     remaining = study.remaining()
     runner = _Runner(study, build, progress, timeout, Budget(study.plan.options.budget, study.plan.cells, remaining))
-    with progress:
+    with held_back(), progress:
         for cell in remaining:
             runner.run(cell)
         runner.repeat_noisy()
