@@ -89,7 +89,7 @@ template <int kTaps, int kStride, int kRows>
       if (run.x_ahead) prefetch(x_ahead, walk.x_lines);
       if (run.dy_ahead) prefetch(y_ahead, walk.dy_lines);
       if (count < kOutputs || low <= -kTaps || low + kWindow > walk.W + kTaps - 1)
-        add_block(std::integral_constant<Cut, anywhere>{}, all_rows, rows, low, count, x_at, y_at);
+        add_block(std::integral_constant<Cut, anywhere>{}, std::false_type{}, rows, low, count, x_at, y_at);
       else if (!all_rows || low < 0 || low + kWindow > walk.W)
         add_block(std::integral_constant<Cut, edge>{}, all_rows, rows, low, count, x_at, y_at);
       else
@@ -103,7 +103,7 @@ template <int kTaps, int kStride, int kRows>
       const Dim h = run.h + row * walk.h_row;
       const bool inside = h >= 0 && h + (run.taps - 1) * walk.h_tap < walk.H;
       if (inside && run.taps == kRows)
-        add_row(std::true_type{}, {}, x_row, y_row);
+        add_row(std::true_type{}, {0, kRows}, x_row, y_row);
       else
         add_row(std::false_type{}, outputs_inside(walk.H, run.taps, walk.h_tap, h), x_row, y_row);
     }
