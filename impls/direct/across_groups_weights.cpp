@@ -82,7 +82,8 @@ class WeightsAcrossGroups final : public AcrossGroups {
   std::vector<Column> columns_;
   Parts image_runs_, row_runs_;
   Dim shares_;
-  bool ahead_;  // the next run comes to L2 during this one
+  bool ahead_;    // the next run comes to L2 during this one
+  Parts chunks_;  // of the blocks of groups: a run goes through a chunk before the next begins
 };
 
 WeightsAcrossGroups::WeightsAcrossGroups(const Problem& problem, int threads) : AcrossGroups(problem, threads) {
@@ -104,6 +105,9 @@ WeightsAcrossGroups::WeightsAcrossGroups(const Problem& problem, int threads) : 
   ahead_ = row_bytes * row_runs_.largest() >= kAheadBytes;
   const Dim runs = row_runs_.count * image_runs_.count, blocks = group_blocks();
   shares_ = blocks % threads == 0 ? 1 : std::min(runs, ceil_div(4 * threads, blocks));
+  // Small images lie one after another along the blocks, which the hardware follows best: 3x3 on 7 x 7 44 -> 51 % of
+  // peak, on 14 x 14 59 -> 64 (Zen 3). One image at a time, or asking for the next block on top, gained nothing.
+  chunks_ = {blocks, ahead_ ? blocks : std::min<Dim>(blocks, 4 * threads)};
 }
 
 WeightsAcrossGroups::Column WeightsAcrossGroups::column(Range taps) const {
@@ -153,15 +157,16 @@ void WeightsAcrossGroups::execute(const Operands& operands, std::span<std::byte>
 #pragma omp parallel num_threads(threads_)
   {
 #pragma omp for collapse(2) schedule(dynamic)
-    for (Dim block = 0; block < blocks; ++block)
+    for (Dim chunk = 0; chunk < chunks_.count; ++chunk)
       for (Dim share = 0; share < shares_; ++share) {
-        float* const to = sums + share * dw_floats + block * dw_block;
-        std::fill(to, to + dw_block, 0.0f);
-        const Range part = runs.part(share);
+        float* const to = sums + share * dw_floats;
+        const Range mine = chunks_.part(chunk), part = runs.part(share);
+        std::fill(to + mine.begin * dw_block, to + mine.end * dw_block, 0.0f);
         for (Dim i = part.begin; i < part.end; ++i) {
           const bool last = i + 1 == part.end;
-          add_run(run(i), run(last ? part.begin : i + 1), last, x + block * layout(Role::x).block(),
-                  dy + block * layout(Role::dy).block(), to);
+          for (Dim block = mine.begin; block < mine.end; ++block)
+            add_run(run(i), run(last ? part.begin : i + 1), last, x + block * layout(Role::x).block(),
+                    dy + block * layout(Role::dy).block(), to + block * dw_block);
         }
       }
     if (shares_ > 1) {
