@@ -64,8 +64,8 @@ void weight_tile(const WeightSum& sum, const float* x, const float* dy, float* d
   };
   // With the stride known when compiling (0: it is not), four columns share their additions: 20 instructions for 12
   // FMAs, not 24. Where another thread runs on the core and takes its share of them, that counts: 1x1 1.0 to 1.05 times
-  // as fast alone, 1.2 to 1.4 times beside a busy neighbour; stride 2 1.0 and 1.05 (Zen 3, AVX2). Prefetches of the next
-  // dy and x cost what they gained, those of dw gained nothing.
+  // as fast alone, 1.2 to 1.4 times beside a busy neighbour; stride 2 1.0 and 1.05 (Zen 3, AVX2). Prefetches of the
+  // next dy and x cost what they gained, those of dw gained nothing.
   const bool packed = sum.dy_column == kLanes;
   if (packed && sum.x_column == kLanes)
     add_rows(std::integral_constant<int, 1>{});
