@@ -152,14 +152,14 @@ void WeightsPlan::by_tiles(const Tiling& tiling, const Blocking& at, const Tenso
       const Range span{first, std::min(first + at.run, mine.end)};
       for (Dim block = 0; block < x.blocks + dy.blocks; ++block)
         transform(tiling, tensors, block, span, span.begin, x, dy);
-      multiply(GradientProducts{.tiling = tiling,
-                                .span = span,
-                                .dy = dy,
-                                .x = x,
-                                .k_blocks = {0, dy.blocks},
-                                .c_blocks = {0, x.blocks},
-                                .result = gradients,
-                                .accumulate = first > mine.begin});
+      multiply({.tiling = tiling,
+                .span = span,
+                .dy = dy,
+                .x = x,
+                .k_blocks = {0, dy.blocks},
+                .c_blocks = {0, x.blocks},
+                .result = gradients,
+                .accumulate = first > mine.begin});
     }
   }
   team.barrier();
@@ -204,14 +204,14 @@ void WeightsPlan::by_slabs(const Tiling& tiling, const Blocking& at, const Tenso
       const Range c_blocks{c, std::min(c + at.slab_c, x.blocks)}, k_blocks{k, std::min(k + at.slab_k, dy.blocks)};
       Bins result = gradients;
       if (!at.single_run) result.data = gradients.at(0, c, k * kWidth);
-      multiply(GradientProducts{.tiling = tiling,
-                                .span = span,
-                                .dy = dy,
-                                .x = x,
-                                .k_blocks = k_blocks,
-                                .c_blocks = c_blocks,
-                                .result = result,
-                                .accumulate = first > 0});
+      multiply({.tiling = tiling,
+                .span = span,
+                .dy = dy,
+                .x = x,
+                .k_blocks = k_blocks,
+                .c_blocks = c_blocks,
+                .result = result,
+                .accumulate = first > 0});
       if (span.end < tiling.tiles()) continue;
       for (Dim block = c_blocks.begin; block < c_blocks.end; ++block)
         bins_to_filters(result, block - c, k * kWidth, tiling, filters_, tensors.taps + block * filters_.block(),
