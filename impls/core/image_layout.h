@@ -7,7 +7,7 @@
 namespace convbwd::simd {
 
 /// Where an image (x, dy, dx) has the channels of its groups: strides, in floats, from one of each to the next. A block
-/// is a vector's worth of channels of a group, which are always neighbours. The packed layout is
+/// is a vector's worth of channels of a group, which are neighbours but in nchw. The packed layout is
 ///
 ///     packed[n][group][channel of the group / kWidth][h][w][channel % kWidth]
 ///
@@ -15,6 +15,7 @@ namespace convbwd::simd {
 struct ImageLayout {
   Dim N, G, channels, H, W;  // channels of one group
   Dim pixel, block, group, image;
+  Dim channel = 1;  // in a block
 
   Dim blocks() const { return blocks_of(channels); }
   Dim row() const { return W * pixel; }
@@ -41,6 +42,13 @@ inline ImageLayout image_layout(const Problem& problem, Role role, bool nhwc) {
   if (nhwc) return {N, G, of_group, H, W, channels, kWidth, of_group, H * W * channels};
   const Dim group = blocks_of(of_group) * plane;
   return {N, G, of_group, H, W, kWidth, plane, group, G * group};
+}
+
+/// nchw as it is.
+inline ImageLayout planes_layout(const Problem& problem, Role role) {
+  const auto [N, channels, H, W] = problem.shape(role);
+  const Dim plane = H * W, group = channels / problem.G * plane;
+  return {N, problem.G, channels / problem.G, H, W, 1, kWidth * plane, group, problem.G * group, plane};
 }
 
 }  // namespace convbwd::simd

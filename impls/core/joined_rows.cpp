@@ -5,13 +5,15 @@
 
 namespace convbwd {
 
+bool is_pointwise(const Problem& problem) {
+  return problem.R * problem.S * problem.stride_h * problem.stride_w == 1 && problem.P == problem.H &&
+         problem.Q == problem.W && problem.pad_top + problem.pad_left == 0;
+}
+
 Problem with_joined_rows(const Problem& problem) {
   constexpr Dim kMostColumns = 128;
-  const bool rows_do_not_matter = problem.R * problem.S * problem.stride_h * problem.stride_w == 1 &&
-                                  problem.P == problem.H && problem.Q == problem.W &&
-                                  problem.pad_top + problem.pad_left == 0;
   Problem joined = problem;
-  for (Dim rows = rows_do_not_matter ? std::min(problem.H, kMostColumns / problem.W) : 0; rows > 1; --rows)
+  for (Dim rows = is_pointwise(problem) ? std::min(problem.H, kMostColumns / problem.W) : 0; rows > 1; --rows)
     if (problem.H % rows == 0) {
       joined.H = joined.P = problem.H / rows;
       joined.W = joined.Q = problem.W * rows;

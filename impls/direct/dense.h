@@ -7,9 +7,12 @@
 
 namespace convbwd::direct {
 
-/// In nhwc, images whose blocks of channels are full are read and written as they are; all other plain tensors are
-/// packed.
+/// Plain images are packed, but for: nhwc whose blocks of channels are full; in nchw, x and dy of a weight gradient
+/// whose filters fill tiles.
 std::unique_ptr<Plan> dense_data(const Problem& problem, int threads, Layout layout);
 std::unique_ptr<Plan> dense_weights(const Problem& problem, int threads, Layout layout);
+
+/// is_pointwise() problems in nchw: images are read and written as they are.
+std::unique_ptr<Plan> pointwise_data(const Problem& problem, int threads);
 
 }  // namespace convbwd::direct

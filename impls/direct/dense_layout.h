@@ -22,6 +22,16 @@ inline void copy_block_row(const float* row, Dim pixel, Dim width, Range columns
   std::fill(first + inside.size() * kLanes, to + columns.size() * kLanes, 0.0f);
 }
 
+/// The same of nchw: a transposition of the channels that `row` has, its pixels from column 0 on.
+inline void copy_block_row(simd::PixelRun<const float> row, Range columns, float* to) {
+  const Range inside{std::max<Dim>(0, columns.begin), std::min(row.pixels, columns.end)};
+  float* const first = to + (inside.begin - columns.begin) * kLanes;
+  std::fill(to, first, 0.0f);
+  row.data += inside.begin, row.pixels = inside.size();
+  simd::pack(row, first);
+  std::fill(first + inside.size() * kLanes, to + columns.size() * kLanes, 0.0f);
+}
+
 /// The taps of one filter and one block of channels as vectors, tap after tap, in `taps`.
 inline void pack_taps(View4<const float> w, Dim k, Dim block, float* taps) {
   const auto [K, C, R, S] = w.extent;

@@ -71,10 +71,17 @@ class DenseWeights final : public Plan {
     Dim vector, image, row;
   };
   Pixels pixels_of(const Run& run, Dim group, Range c, Range h, const float* x, float* panel) const;
+  void copy_row(const float* row, Dim vector, float* to) const {
+    if (planes_)
+      copy_block_row({row, std::min(kLanes, x_.channels - vector * kLanes), x_.channel, x_.W, 1}, columns_, to);
+    else
+      copy_block_row(row, x_.pixel, x_.W, columns_, to);
+  }
 
   Problem problem_;
   int threads_;
-  bool in_place_;  // x and dy are plain nhwc
+  bool in_place_;  // x and dy are plain nhwc, or (planes_) nchw
+  bool planes_;
   ImageLayout x_, dy_;
   Dim c_vectors_, k_vectors_;  // of one group of the convolution
   Dim k_tiles_;
@@ -88,9 +95,11 @@ class DenseWeights final : public Plan {
 DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
-      in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
-      x_(simd::image_layout(problem_, Role::x, in_place_)),
-      dy_(simd::image_layout(problem_, Role::dy, in_place_)),
+      in_place_(layout == Layout::nhwc ? simd::has_full_blocks(problem)
+                                       : layout == Layout::nchw && problem.K_per_group() % kTileFilters == 0),
+      planes_(in_place_ && layout == Layout::nchw),
+      x_(planes_ ? simd::planes_layout(problem_, Role::x) : simd::image_layout(problem_, Role::x, in_place_)),
+      dy_(planes_ ? simd::planes_layout(problem_, Role::dy) : simd::image_layout(problem_, Role::dy, in_place_)),
       c_vectors_(simd::blocks_of(problem.C_per_group())),
       k_vectors_(simd::blocks_of(problem.K_per_group())),
       k_tiles_(ceil_div(problem.K_per_group(), kTileFilters)) {
@@ -199,6 +208,7 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
                 .dy_image = dy_.image,
                 .dy_row = dy_.row(),
                 .dy_column = dy_.pixel,
+                .dy_filter = dy_.channel,
                 .skip_first = false,
                 .skip_last = false,
                 .streams = {}};
@@ -232,7 +242,7 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
       kTiles[static_cast<std::size_t>(stream.size() - 1)](sum, first_pixel,
                                                           dy + dy_.offset(run.images.begin, group, k / kLanes) +
                                                               p.begin * dy_.row() + outputs_.begin * dy_.pixel +
-                                                              k % kLanes,
+                                                              k % kLanes * dy_.channel,
                                                           dw + tile_offset(group, streams, r, k), run.first);
     }
   }
@@ -250,8 +260,8 @@ DenseWeights::Pixels DenseWeights::pixels_of(const Run& run, Dim group, Range c,
   for (Dim vector = 0; vector < c.size(); ++vector)
     for (Dim image = 0; image < run.images.size(); ++image)
       for (Dim row = 0; row < h.size(); ++row)
-        copy_block_row(from + x_.offset(image, 0, vector) + row * x_.row(), x_.pixel, problem_.W, columns_,
-                       panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
+        copy_row(from + x_.offset(image, 0, vector) + row * x_.row(), c.begin + vector,
+                 panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
   return pixels;
 }
 
