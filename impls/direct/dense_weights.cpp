@@ -82,6 +82,7 @@ class DenseWeights final : public Plan {
   int threads_;
   bool in_place_;  // x and dy are plain nhwc, or (planes_) nchw
   bool planes_;
+  Dim row_step_;  // of the rows of x, those that a filter of one row reads
   ImageLayout x_, dy_;
   Dim c_vectors_, k_vectors_;  // of one group of the convolution
   Dim k_tiles_;
@@ -98,6 +99,7 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
       in_place_(layout == Layout::nhwc ? simd::has_full_blocks(problem)
                                        : layout == Layout::nchw && problem.K_per_group() % kTileFilters == 0),
       planes_(in_place_ && layout == Layout::nchw),
+      row_step_(problem.R == 1 ? problem.stride_h : 1),
       x_(planes_ ? simd::planes_layout(problem_, Role::x) : simd::image_layout(problem_, Role::x, in_place_)),
       dy_(planes_ ? simd::planes_layout(problem_, Role::dy) : simd::image_layout(problem_, Role::dy, in_place_)),
       c_vectors_(simd::blocks_of(problem.C_per_group())),
@@ -124,7 +126,7 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
   const Dim most_rows = row_runs_.largest(), most_images = image_runs_.largest();
   const Dim tile_bytes = most_images * most_rows * outputs_.size() * kTileFilters * static_cast<Dim>(sizeof(float));
   filter_blocks_ = parts_of_at_most(std::max<Dim>(1, l2_bytes() / 4 / std::max<Dim>(1, tile_bytes)), k_tiles_);
-  panel_rows_ = std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1);
+  panel_rows_ = ceil_div(std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1), row_step_);
   if (in_place_ || columns_.begin < 0 || columns_.end > at.W)
     panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
 }
@@ -148,6 +150,17 @@ Dim DenseWeights::tile_offset(Dim group, Dim streams, Dim r, Dim k) const {
 void DenseWeights::unpack(Role, const std::byte* packed, View4<float> plain) const {
   const float* dw = reinterpret_cast<const float*>(packed);
   const Dim C = problem_.C_per_group(), K = problem_.K_per_group(), S = problem_.S;
+  if (problem_.R * S == 1 && taps_.size() == 1 && plain.stride[1] == 1) {
+#pragma omp parallel for collapse(2) schedule(static) num_threads(threads_)
+    for (Dim k = 0; k < problem_.K; ++k)
+      for (Dim streams = 0; streams < streams_.count; ++streams) {
+        const float* from = dw + tile_offset(k / K, streams, 0, k % K);
+        const Range of = streams_.part(streams);
+        for (Dim c = of.begin * kLanes; c < std::min(C, of.end * kLanes); c += kLanes, from += kLanes)
+          simd::store(&plain(k, c, 0, 0), simd::load(from), std::min(kLanes, C - c));
+      }
+    return;
+  }
 #pragma omp parallel num_threads(threads_)
   {
     std::vector<float> row(static_cast<std::size_t>(S * kLanes));
@@ -196,14 +209,16 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
   const Problem& at = problem_;
   const Range stream = streams_.part(streams);
   const Dim first_c = stream.begin / taps_.size();
-  const Range h{std::max<Dim>(0, at.h_of(run.rows.begin, 0)), std::min(at.H, at.h_of(run.rows.end - 1, at.R - 1) + 1)};
+  const Dim top = at.h_of(run.rows.begin, 0);
+  const Range h{top >= 0 ? top : top + ceil_div(-top, row_step_) * row_step_,
+                std::min(at.H, at.h_of(run.rows.end - 1, at.R - 1) + 1)};
   const Pixels pixels = pixels_of(run, group, {first_c, ceil_div(stream.end, taps_.size())}, h, x, panel);
 
   WeightSum sum{.images = run.images.size(),
                 .rows = 0,
                 .columns = outputs_.size(),
                 .x_image = pixels.image,
-                .x_row = at.stride_h * pixels.row,
+                .x_row = at.stride_h / row_step_ * pixels.row,
                 .x_column = at.stride_w * kLanes,
                 .dy_image = dy_.image,
                 .dy_row = dy_.row(),
@@ -236,31 +251,30 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
     const Range p{std::max(inside.begin, run.rows.begin), std::min(inside.end, run.rows.end)};
     sum.rows = p.size();
     if (sum.rows == 0 && !run.first) continue;
-    const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) * pixels.row;
-    for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
-      const Dim k = tile * kTileFilters;
+    const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) / row_step_ * pixels.row;
+    const float* const output =
+        dy + dy_.offset(run.images.begin, group, 0) + p.begin * dy_.row() + outputs_.begin * dy_.pixel;
+    for (Dim k = tiles.begin * kTileFilters; k < tiles.end * kTileFilters; k += kTileFilters)
       kTiles[static_cast<std::size_t>(stream.size() - 1)](sum, first_pixel,
-                                                          dy + dy_.offset(run.images.begin, group, k / kLanes) +
-                                                              p.begin * dy_.row() + outputs_.begin * dy_.pixel +
-                                                              k % kLanes * dy_.channel,
+                                                          output + k / kLanes * dy_.block + k % kLanes * dy_.channel,
                                                           dw + tile_offset(group, streams, r, k), run.first);
-    }
   }
 }
 
-/// The pixels that a run reads of some vectors of channels; `data` is column columns_.begin of row h.begin.
+/// The pixels that a run reads of some vectors of channels; `data` is column columns_.begin of row h.begin, the next
+/// row is row_step_ further.
 ///
 ///   panel[vector of c][image][h - h.begin][w - columns.begin][c % kLanes]    0 ... | w = 0: c0 c1 ... | ... | 0 ...
 DenseWeights::Pixels DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x,
                                              float* panel) const {
   const float* from = x + x_.offset(run.images.begin, group, c.begin) + h.begin * x_.row();
-  if (panel_floats_ == 0) return {from + columns_.begin * x_.pixel, x_.block, x_.image, x_.row()};
+  if (panel_floats_ == 0) return {from + columns_.begin * x_.pixel, x_.block, x_.image, row_step_ * x_.row()};
   const Dim row_floats = columns_.size() * kLanes;
   const Pixels pixels{panel, run.images.size() * panel_rows_ * row_floats, panel_rows_ * row_floats, row_floats};
   for (Dim vector = 0; vector < c.size(); ++vector)
     for (Dim image = 0; image < run.images.size(); ++image)
-      for (Dim row = 0; row < h.size(); ++row)
-        copy_row(from + x_.offset(image, 0, vector) + row * x_.row(), c.begin + vector,
+      for (Dim row = 0; row * row_step_ < h.size(); ++row)
+        copy_row(from + x_.offset(image, 0, vector) + row * row_step_ * x_.row(), c.begin + vector,
                  panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
   return pixels;
 }
