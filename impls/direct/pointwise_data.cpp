@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
 
 #include "core/caches.h"
@@ -32,6 +33,7 @@ constexpr int kVectors = 3;
 constexpr int kChannels = simd::kRegisters == 32 ? 8 : 4;
 // As many filters as leave w of a tile in L1, 256 * 8 * 4 B = 8 KB at most, beside a piece of dy: 48 KB of an L2.
 constexpr Dim kDepth = 256;
+constexpr Dim kMostPieces = 32;  // of a block
 
 /// Where a tile goes: the first `channels` rows, and of the last vector in each the first `last` lanes.
 struct Target {
@@ -48,12 +50,16 @@ void pointwise_tile(Dim depth, const float* w, const float* dy, const Target& to
 #pragma GCC unroll 4
   for (Dim k = 0; k < depth; ++k) tile.add_product(w + k * kChannels, 1, dy + k * vectors * kLanes, kLanes);
   if (to.channels == kChannels && to.last == kLanes) return tile.store(to.dx, to.row, kLanes, !to.first);
+  alignas(64) float sums[kChannels * vectors * kLanes];
+  tile.store(sums, vectors * kLanes, kLanes, false);
   for (Dim c = 0; c < to.channels; ++c)
     for (Dim v = 0; v < vectors; ++v) {
       float* const at = to.dx + c * to.row + v * kLanes;
-      const Dim lanes = v + 1 < vectors ? kLanes : to.last;
-      const Vec sum = tile.sum[c][v];
-      simd::store(at, to.first ? sum : simd::load(at, lanes) + sum, lanes);
+      const Vec sum = simd::load(sums + (c * vectors + v) * kLanes);
+      if (v + 1 < vectors)
+        simd::store(at, to.first ? sum : simd::load(at) + sum);
+      else
+        simd::store(at, to.first ? sum : simd::load(at, to.last) + sum, to.last);
     }
 }
 
@@ -83,12 +89,14 @@ class PointwiseData final : public Plan {
     Range pixels;
     Dim vectors() const { return ceil_div(pixels.size(), kLanes); }
   };
-  Piece piece(Dim i) const;
+  using Block = std::array<Piece, kMostPieces>;
+  Block block_of(Range pieces) const;
   Dim piece_floats() const { return kVectors * kLanes * slabs_.largest(); }
   Dim block_floats() const { return blocks_.largest() * piece_floats(); }
   Dim tile_floats() const { return K_ * kChannels; }
-  void copy(Range pieces, Range filters, const float* dy, float* block) const;
-  void sum_slab(Range pieces, Range filters, Range tiles, const float* w, const float* block, float* dx) const;
+  void copy(std::span<const Piece> pieces, Range filters, const float* dy, float* panel) const;
+  void sum_slab(std::span<const Piece> pieces, Range filters, Range tiles, const float* w, const float* panel,
+                float* dx) const;
 
   Problem problem_;
   int threads_;
@@ -106,28 +114,43 @@ PointwiseData::PointwiseData(const Problem& problem, int threads)
       channel_tiles_(ceil_div(C_, kChannels)),
       cuts_(parts_of_at_most(kVectors, ceil_div(pixels_, kLanes))),
       slabs_(parts_of_at_most(kDepth, K_)) {
-  const Dim pieces_in_l2 = l2_bytes() / 3 / (piece_floats() * 4);
+  const Dim pieces_in_l2 = std::min(l2_bytes() / 3 / (piece_floats() * 4), kMostPieces);
   const Dim pieces = problem.N * cuts_.count;
   blocks_ = parts_of_at_most(std::max<Dim>(1, pieces_in_l2), pieces);
   const Dim items = problem.G * blocks_.count;
   channel_parts_ = {channel_tiles_, threads == 1 ? 1 : std::min(channel_tiles_, ceil_div(4 * threads, items))};
 }
 
-PointwiseData::Piece PointwiseData::piece(Dim i) const {
-  const Range vectors = cuts_.part(i % cuts_.count);
-  return {i / cuts_.count, {vectors.begin * kLanes, std::min(pixels_, vectors.end * kLanes)}};
+PointwiseData::Block PointwiseData::block_of(Range pieces) const {
+  Block block;
+  for (Dim i = pieces.begin; i < pieces.end; ++i) {
+    const Range vectors = cuts_.part(i % cuts_.count);
+    block[static_cast<std::size_t>(i - pieces.begin)] = {
+        i / cuts_.count, {vectors.begin * kLanes, std::min(pixels_, vectors.end * kLanes)}};
+  }
+  return block;
 }
 
 //   w[group][channels, by kChannels][k][kChannels]    k0: c0 c1 c2 c3 | k1: c0 c1 c2 c3 | ...
+//
+// Some tiles together, which share the cache lines of w that are read and are few enough to be written side by side.
 void PointwiseData::pack(Role, View4<const float> plain, std::byte* packed) const {
   float* const w = reinterpret_cast<float*>(packed);
+  const Parts bundles = parts_of_at_most(8, channel_tiles_);
 #pragma omp parallel for collapse(2) schedule(static) num_threads(threads_)
   for (Dim group = 0; group < problem_.G; ++group)
-    for (Dim tile = 0; tile < channel_tiles_; ++tile) {
-      float* to = w + (group * channel_tiles_ + tile) * tile_floats();
+    for (Dim bundle = 0; bundle < bundles.count; ++bundle) {
+      const Range tiles = bundles.part(bundle);
       for (Dim k = 0; k < K_; ++k)
-        for (Dim c = tile * kChannels; c < (tile + 1) * kChannels; ++c)
-          *to++ = c < C_ ? plain(group * K_ + k, c, 0, 0) : 0.0f;
+        for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
+          float* const to = w + (group * channel_tiles_ + tile) * tile_floats() + k * kChannels;
+          const Dim first = tile * kChannels, count = std::min<Dim>(kChannels, C_ - first);
+          const float* const from = &plain(group * K_ + k, first, 0, 0);
+          if (count == kChannels && plain.stride[1] == 1)
+            std::copy_n(from, kChannels, to);
+          else
+            for (Dim c = 0; c < kChannels; ++c) to[c] = c < count ? from[c * plain.stride[1]] : 0.0f;
+        }
     }
 }
 
@@ -137,44 +160,48 @@ void PointwiseData::execute(const Operands& operands, std::span<std::byte> works
   for (Dim group = 0; group < problem_.G; ++group)
     for (Dim i = 0; i < blocks_.count; ++i)
       for (Dim part = 0; part < channel_parts_.count; ++part) {
-        float* const block = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * block_floats();
+        float* const panel = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * block_floats();
+        const Block block = block_of(blocks_.part(i));
+        const std::span pieces(block.data(), static_cast<std::size_t>(blocks_.part(i).size()));
         for (Dim slab = 0; slab < slabs_.count; ++slab) {
-          const Range filters = slabs_.part(slab);
-          copy(blocks_.part(i), filters, operands.dy.data + group * K_ * pixels_, block);
-          sum_slab(blocks_.part(i), filters, channel_parts_.part(part), w + group * channel_tiles_ * tile_floats(),
-                   block, operands.dx.data + group * C_ * pixels_);
+          copy(pieces, slabs_.part(slab), operands.dy.data + group * K_ * pixels_, panel);
+          sum_slab(pieces, slabs_.part(slab), channel_parts_.part(part), w + group * channel_tiles_ * tile_floats(),
+                   panel, operands.dx.data + group * C_ * pixels_);
         }
       }
 }
 
 /// Filter by filter, since the pieces of a row follow one another.
-void PointwiseData::copy(Range pieces, Range filters, const float* dy, float* block) const {
-  for (Dim k = 0; k < filters.size(); ++k)
-    for (Dim i = pieces.begin; i < pieces.end; ++i) {
-      const Piece from = piece(i);
+void PointwiseData::copy(std::span<const Piece> pieces, Range filters, const float* dy, float* panel) const {
+  for (Dim k = 0; k < filters.size(); ++k) {
+    float* of_piece = panel;
+    for (const Piece& from : pieces) {
       const float* const row = dy + (from.image * problem_.K + filters.begin + k) * pixels_ + from.pixels.begin;
-      float* const to = block + (i - pieces.begin) * piece_floats() + k * from.vectors() * kLanes;
+      float* const to = of_piece + k * from.vectors() * kLanes;
       const Dim whole = from.pixels.size() / kLanes * kLanes;
       for (Dim at = 0; at < whole; at += kLanes) simd::store(to + at, simd::load(row + at));
       if (whole < from.pixels.size()) simd::store(to + whole, simd::load(row + whole, from.pixels.size() - whole));
+      of_piece += piece_floats();
     }
+  }
 }
 
-void PointwiseData::sum_slab(Range pieces, Range filters, Range tiles, const float* w, const float* block,
-                             float* dx) const {
-  for (Dim tile = tiles.begin; tile < tiles.end; ++tile)
-    for (Dim i = pieces.begin; i < pieces.end; ++i) {
-      const Piece to = piece(i);
+void PointwiseData::sum_slab(std::span<const Piece> pieces, Range filters, Range tiles, const float* w,
+                             const float* panel, float* dx) const {
+  for (Dim tile = tiles.begin; tile < tiles.end; ++tile) {
+    const float* of_piece = panel;
+    for (const Piece& to : pieces) {
       const Dim c = tile * kChannels, vectors = to.vectors();
       kTiles[static_cast<std::size_t>(vectors - 1)](filters.size(),
-                                                    w + tile * tile_floats() + filters.begin * kChannels,
-                                                    block + (i - pieces.begin) * piece_floats(),
+                                                    w + tile * tile_floats() + filters.begin * kChannels, of_piece,
                                                     {.dx = dx + (to.image * problem_.C + c) * pixels_ + to.pixels.begin,
                                                      .row = pixels_,
                                                      .channels = std::min<Dim>(kChannels, C_ - c),
                                                      .last = to.pixels.size() - (vectors - 1) * kLanes,
                                                      .first = filters.begin == 0});
+      of_piece += piece_floats();
     }
+  }
 }
 
 }  // namespace
