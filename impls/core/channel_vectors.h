@@ -33,7 +33,8 @@ struct PixelRun {
 };
 
 /// Whole matrices of kWidth channels and kWidth pixels of nchw, from the first pixel on: visit(first pixel) for each.
-/// Returns the pixels that are left to others. Taking these by the loops below, with their masks, took six times as long.
+/// Returns the pixels that are left to others. Taking these by the loops below, with their masks, took six times as
+/// long.
 template <class T, class Visit>
 Dim for_each_matrix(const PixelRun<T>& run, Visit visit) {
   Dim begin = 0;
@@ -53,7 +54,9 @@ inline void pack(const PixelRun<const float>& run, float* packed) {
   for (Dim begin = rest; begin < run.pixels; begin += kWidth) {
     const Dim count = std::min(kWidth, run.pixels - begin);
     float* const out = packed + begin * kWidth;
-    if (run.channel_stride == 1) {
+    if (run.channel_stride == 1 && run.channels == kWidth) {
+      for (Dim i = 0; i < count; ++i) store(out + i * kWidth, load(run.at(0, begin + i)));
+    } else if (run.channel_stride == 1) {
       for (Dim i = 0; i < count; ++i) store(out + i * kWidth, load(run.at(0, begin + i), run.channels));
     } else if (run.pixel_stride == 1) {
       Vec block[kWidth];

@@ -10,8 +10,6 @@ namespace convbwd::simd {
 /// is a vector's worth of channels of a group, which are neighbours but in nchw. The packed layout is
 ///
 ///     packed[n][group][channel of the group / kWidth][h][w][channel % kWidth]
-///
-/// and nhwc is read and written as it is where blocks are full: has_full_blocks().
 struct ImageLayout {
   Dim N, G, channels, H, W;  // channels of one group
   Dim pixel, block, group, image;
@@ -21,6 +19,11 @@ struct ImageLayout {
   Dim row() const { return W * pixel; }
   Dim floats() const { return N * image; }
   Dim offset(Dim n, Dim in_group, Dim in_block) const { return n * image + in_group * group + in_block * block; }
+
+  /// Pixels of a row, of one block.
+  PixelRun<const float> row_at(const float* data, Dim in_block) const {
+    return {data, std::min(kWidth, channels - in_block * kWidth), channel, W, pixel};
+  }
 
   void pack(View4<const float> plain, float* packed, int threads) const {
     for (Dim g = 0; g < G; ++g)
@@ -32,23 +35,19 @@ struct ImageLayout {
   }
 };
 
+/// Whether nhwc can be read and written by whole vectors.
 inline bool has_full_blocks(const Problem& problem) {
   return problem.C_per_group() % kWidth == 0 && problem.K_per_group() % kWidth == 0;
 }
 
-inline ImageLayout image_layout(const Problem& problem, Role role, bool nhwc) {
+/// `native` is the packed layout; the others are plain tensors as they are, whose blocks need not be full.
+inline ImageLayout image_layout(const Problem& problem, Role role, Layout layout) {
   const auto [N, channels, H, W] = problem.shape(role);
-  const Dim G = problem.G, of_group = channels / G, plane = H * W * kWidth;
-  if (nhwc) return {N, G, of_group, H, W, channels, kWidth, of_group, H * W * channels};
-  const Dim group = blocks_of(of_group) * plane;
-  return {N, G, of_group, H, W, kWidth, plane, group, G * group};
-}
-
-/// nchw as it is.
-inline ImageLayout planes_layout(const Problem& problem, Role role) {
-  const auto [N, channels, H, W] = problem.shape(role);
-  const Dim plane = H * W, group = channels / problem.G * plane;
-  return {N, problem.G, channels / problem.G, H, W, 1, kWidth * plane, group, problem.G * group, plane};
+  const Dim G = problem.G, of_group = channels / G, pixels = H * W, group = blocks_of(of_group) * pixels * kWidth;
+  if (layout == Layout::nhwc) return {N, G, of_group, H, W, channels, kWidth, of_group, pixels * channels};
+  if (layout == Layout::nchw)
+    return {N, G, of_group, H, W, 1, kWidth * pixels, of_group * pixels, channels * pixels, pixels};
+  return {N, G, of_group, H, W, kWidth, pixels * kWidth, group, G * group};
 }
 
 }  // namespace convbwd::simd

@@ -108,8 +108,8 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
       in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
-      dy_(simd::image_layout(problem_, Role::dy, in_place_)),
-      dx_(simd::image_layout(problem_, Role::dx, in_place_)),
+      dy_(simd::image_layout(problem_, Role::dy, in_place_ ? Layout::nhwc : Layout::native)),
+      dx_(simd::image_layout(problem_, Role::dx, in_place_ ? Layout::nhwc : Layout::native)),
       k_blocks_(simd::blocks_of(problem.K_per_group())),
       c_blocks_(parts_of_at_most(kTileVectors, simd::blocks_of(problem.C_per_group()))),
       filters_(problem_, c_blocks_) {
@@ -198,7 +198,7 @@ DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* pan
   for (Dim n = 0; n < item.images.size(); ++n)
     for (Dim k = 0; k < item.filters.size(); ++k)
       for (Dim p = 0; p < item.outputs.size(); ++p)
-        copy_block_row(rows + dy_.offset(n, 0, k) + p * dy_.row(), dy_.pixel, problem_.Q, columns_,
+        copy_block_row({rows + dy_.offset(n, 0, k) + p * dy_.row(), kLanes, 1, problem_.Q, dy_.pixel}, columns_,
                        panel + (n * slabs_.largest() + k) * panel_plane_ + p * row_floats);
   return {panel, slabs_.largest() * panel_plane_, panel_plane_, row_floats};
 }

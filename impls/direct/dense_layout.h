@@ -13,21 +13,12 @@ inline constexpr Dim kLanes = simd::kWidth;
 
 using simd::ImageLayout;
 
-/// One block of the pixels of a row, `pixel` floats apart, from column columns.begin on: zeros where there is none.
-inline void copy_block_row(const float* row, Dim pixel, Dim width, Range columns, float* to) {
-  const Range inside{std::max<Dim>(0, columns.begin), std::min(width, columns.end)};
-  float* const first = to + (inside.begin - columns.begin) * kLanes;
-  std::fill(to, first, 0.0f);
-  for (Dim i = 0; i < inside.size(); ++i) simd::store(first + i * kLanes, simd::load(row + (inside.begin + i) * pixel));
-  std::fill(first + inside.size() * kLanes, to + columns.size() * kLanes, 0.0f);
-}
-
-/// The same of nchw: a transposition of the channels that `row` has, its pixels from column 0 on.
+/// A row of pixels as vectors, from column columns.begin on: zeros where there is no pixel.
 inline void copy_block_row(simd::PixelRun<const float> row, Range columns, float* to) {
   const Range inside{std::max<Dim>(0, columns.begin), std::min(row.pixels, columns.end)};
   float* const first = to + (inside.begin - columns.begin) * kLanes;
   std::fill(to, first, 0.0f);
-  row.data += inside.begin, row.pixels = inside.size();
+  row.data += inside.begin * row.pixel_stride, row.pixels = inside.size();
   simd::pack(row, first);
   std::fill(first + inside.size() * kLanes, to + columns.size() * kLanes, 0.0f);
 }

@@ -14,7 +14,8 @@
 //         a row r of the filter, a few filters        the tile; the sum of the run is then added to dw
 //
 // Threads share the tiles, so no two ever write the same dw and the result does not depend on their number.
-// Memory: a panel of x a thread. Precision: run sums, some hundred terms each, are added up: far better than one sum.
+// Memory: a panel of x a thread, and one of dy where tensors are plain. Precision: run sums, some hundred terms each,
+// are added up: far better than one sum.
 //
 // What was gained (Zen 4, AVX-512, one thread): x read in place, 1x1 @ 56x56 84 -> 99 and 89 -> 102 GFLOP/s; the first
 // and last column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak; with blocks of
@@ -46,7 +47,7 @@ class DenseWeights final : public Plan {
   DenseWeights(const Problem& problem, int threads, Layout layout);
 
   std::size_t workspace_bytes() const override {
-    return static_cast<std::size_t>(threads_ * panel_floats_) * sizeof(float);
+    return static_cast<std::size_t>(threads_ * (x_floats_ + dy_floats_)) * sizeof(float);
   }
   std::size_t packed_bytes(Role role) const override;
   void pack(Role role, View4<const float> plain, std::byte* packed) const override {
@@ -63,25 +64,19 @@ class DenseWeights final : public Plan {
     bool first;
   };
   Dim tile_offset(Dim group, Dim streams, Dim r, Dim k) const;
-  void add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const float* dy, float* dw,
-               float* panel) const;
-  /// Pixels of x by vectors of channels, images and rows.
+  /// Pixels of x, or outputs of dy, by vectors of channels (data: of vector `first`), images and rows.
   struct Pixels {
     const float* data;
-    Dim vector, image, row;
+    Dim first, vector, image, row;
   };
   Pixels pixels_of(const Run& run, Dim group, Range c, Range h, const float* x, float* panel) const;
-  void copy_row(const float* row, Dim vector, float* to) const {
-    if (planes_)
-      copy_block_row({row, std::min(kLanes, x_.channels - vector * kLanes), x_.channel, x_.W, 1}, columns_, to);
-    else
-      copy_block_row(row, x_.pixel, x_.W, columns_, to);
-  }
+  Pixels outputs_of(const Run& run, Dim group, Range k, const float* dy, float* panel) const;
+  void add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const Pixels& outputs, float* dw,
+               float* panel) const;
 
   Problem problem_;
   int threads_;
-  bool in_place_;  // x and dy are plain nhwc, or (planes_) nchw
-  bool planes_;
+  bool plain_;    // x and dy are nchw or nhwc
   Dim row_step_;  // of the rows of x, those that a filter of one row reads
   ImageLayout x_, dy_;
   Dim c_vectors_, k_vectors_;  // of one group of the convolution
@@ -90,18 +85,17 @@ class DenseWeights final : public Plan {
   Range columns_{0, 0};               // of x, with a margin left and right (before 0, beyond W), in a row of a panel
   Parts streams_, image_runs_, row_runs_;
   Parts filter_blocks_;  // tiles whose dy of a run stays in L2
-  Dim panel_rows_ = 0, panel_floats_ = 0;
+  Dim panel_rows_ = 0;
+  Dim x_floats_ = 0, dy_floats_ = 0;  // of the panels of a thread
 };
 
 DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
-      in_place_(layout == Layout::nhwc ? simd::has_full_blocks(problem)
-                                       : layout == Layout::nchw && problem.K_per_group() % kTileFilters == 0),
-      planes_(in_place_ && layout == Layout::nchw),
+      plain_(layout != Layout::native),
       row_step_(problem.R == 1 ? problem.stride_h : 1),
-      x_(planes_ ? simd::planes_layout(problem_, Role::x) : simd::image_layout(problem_, Role::x, in_place_)),
-      dy_(planes_ ? simd::planes_layout(problem_, Role::dy) : simd::image_layout(problem_, Role::dy, in_place_)),
+      x_(simd::image_layout(problem_, Role::x, layout)),
+      dy_(simd::image_layout(problem_, Role::dy, layout)),
       c_vectors_(simd::blocks_of(problem.C_per_group())),
       k_vectors_(simd::blocks_of(problem.K_per_group())),
       k_tiles_(ceil_div(problem.K_per_group(), kTileFilters)) {
@@ -127,12 +121,16 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
   const Dim tile_bytes = most_images * most_rows * outputs_.size() * kTileFilters * static_cast<Dim>(sizeof(float));
   filter_blocks_ = parts_of_at_most(std::max<Dim>(1, l2_bytes() / 4 / std::max<Dim>(1, tile_bytes)), k_tiles_);
   panel_rows_ = ceil_div(std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1), row_step_);
-  if (in_place_ || columns_.begin < 0 || columns_.end > at.W)
-    panel_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
+  if (plain_ || columns_.begin < 0 || columns_.end > at.W)
+    x_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
+  if (plain_) {
+    const Dim vectors = ceil_div(filter_blocks_.largest() * kTileFilters, kLanes) + 1;  // a tile may begin in one
+    dy_floats_ = std::min(k_vectors_, vectors) * most_images * most_rows * outputs_.size() * kLanes;
+  }
 }
 
 std::size_t DenseWeights::packed_bytes(Role role) const {
-  if (in_place_ && role != Role::dw) return 0;
+  if (plain_ && role != Role::dw) return 0;
   // At least one vector: a filter without a tap that meets the image still has a layout of its own.
   const Dim sums = std::max<Dim>(1, problem_.G * streams_.total * problem_.R * k_tiles_ * kTileFilters);
   const Dim floats = role == Role::dw ? sums * kLanes : (role == Role::x ? x_ : dy_).floats();
@@ -180,31 +178,37 @@ void DenseWeights::unpack(Role, const std::byte* packed, View4<float> plain) con
 }
 
 void DenseWeights::execute(const Operands& operands, std::span<std::byte> workspace) const {
-  const float* x = in_place_ ? operands.x.data : reinterpret_cast<const float*>(operands.packed_at(Role::x));
-  const float* dy = in_place_ ? operands.dy.data : reinterpret_cast<const float*>(operands.packed_at(Role::dy));
+  const float* x = plain_ ? operands.x.data : reinterpret_cast<const float*>(operands.packed_at(Role::x));
+  const float* dy = plain_ ? operands.dy.data : reinterpret_cast<const float*>(operands.packed_at(Role::dy));
   float* dw = reinterpret_cast<float*>(operands.packed_at(Role::dw));
 #pragma omp parallel num_threads(threads_)
   {
     // All columns of tiles, one after the other, cut into equal shares.
     const Parts shares{problem_.G * streams_.count * k_tiles_, omp_get_num_threads()};
     const Range share = shares.part(omp_get_thread_num());
-    float* panel = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * panel_floats_;
+    float* const x_panel = reinterpret_cast<float*>(workspace.data()) + omp_get_thread_num() * (x_floats_ + dy_floats_);
     for (Dim images = 0; images < image_runs_.count; ++images)
       for (Dim rows = 0; rows < row_runs_.count; ++rows)
-        for (Dim block = 0; block < filter_blocks_.count; ++block)
-          for (Dim column = share.begin / k_tiles_; column * k_tiles_ < share.end; ++column) {
-            const Run run{image_runs_.part(images), row_runs_.part(rows), images + rows == 0};
-            const Range filters = filter_blocks_.part(block);
+        for (Dim block = 0; block < filter_blocks_.count; ++block) {
+          const Run run{image_runs_.part(images), row_runs_.part(rows), images + rows == 0};
+          const Range filters = filter_blocks_.part(block);
+          const Range k{filters.begin * kTileFilters / kLanes,
+                        std::min(k_vectors_, ceil_div(filters.end * kTileFilters, kLanes))};
+          Pixels outputs{};
+          for (Dim column = share.begin / k_tiles_, known = -1; column * k_tiles_ < share.end; ++column) {
             const Range tiles{std::max(filters.begin, share.begin - column * k_tiles_),
                               std::min(filters.end, share.end - column * k_tiles_)};
             const Dim group = column / streams_.count, streams = column % streams_.count;
-            if (tiles.size() > 0) add_run(run, group, streams, tiles, x, dy, dw, panel);
+            if (tiles.size() == 0) continue;
+            if (known != group) outputs = outputs_of(run, known = group, k, dy, x_panel + x_floats_);
+            add_run(run, group, streams, tiles, x, outputs, dw, x_panel);
           }
+        }
   }
 }
 
 /// Adds a run to the tiles [tiles.begin, tiles.end) of a group of streams, for all rows of the filter.
-void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const float* dy,
+void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const Pixels& outputs,
                            float* dw, float* panel) const {
   const Problem& at = problem_;
   const Range stream = streams_.part(streams);
@@ -220,16 +224,14 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
                 .x_image = pixels.image,
                 .x_row = at.stride_h / row_step_ * pixels.row,
                 .x_column = at.stride_w * kLanes,
-                .dy_image = dy_.image,
-                .dy_row = dy_.row(),
-                .dy_column = dy_.pixel,
-                .dy_filter = dy_.channel,
+                .dy_image = outputs.image,
+                .dy_row = outputs.row,
                 .skip_first = false,
                 .skip_last = false,
                 .streams = {}};
   for (Dim j = stream.begin; j < stream.end; ++j)
     sum.streams[j - stream.begin] =
-        (j / taps_.size() - first_c) * pixels.vector + j % taps_.size() * at.dilation_w * kLanes;
+        (j / taps_.size() - pixels.first) * pixels.vector + j % taps_.size() * at.dilation_w * kLanes;
 
   const auto reads_margin = [&](Dim j, Dim q) {
     const Dim column = at.w_of(q, taps_.begin + j % taps_.size());
@@ -252,12 +254,11 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
     sum.rows = p.size();
     if (sum.rows == 0 && !run.first) continue;
     const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) / row_step_ * pixels.row;
-    const float* const output =
-        dy + dy_.offset(run.images.begin, group, 0) + p.begin * dy_.row() + outputs_.begin * dy_.pixel;
+    const float* const output = outputs.data + (p.begin - run.rows.begin) * outputs.row;
     for (Dim k = tiles.begin * kTileFilters; k < tiles.end * kTileFilters; k += kTileFilters)
-      kTiles[static_cast<std::size_t>(stream.size() - 1)](sum, first_pixel,
-                                                          output + k / kLanes * dy_.block + k % kLanes * dy_.channel,
-                                                          dw + tile_offset(group, streams, r, k), run.first);
+      kTiles[static_cast<std::size_t>(stream.size() - 1)](
+          sum, first_pixel, output + (k / kLanes - outputs.first) * outputs.vector + k % kLanes,
+          dw + tile_offset(group, streams, r, k), run.first);
   }
 }
 
@@ -268,15 +269,32 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
 DenseWeights::Pixels DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x,
                                              float* panel) const {
   const float* from = x + x_.offset(run.images.begin, group, c.begin) + h.begin * x_.row();
-  if (panel_floats_ == 0) return {from + columns_.begin * x_.pixel, x_.block, x_.image, row_step_ * x_.row()};
+  if (x_floats_ == 0) return {from + columns_.begin * x_.pixel, c.begin, x_.block, x_.image, row_step_ * x_.row()};
   const Dim row_floats = columns_.size() * kLanes;
-  const Pixels pixels{panel, run.images.size() * panel_rows_ * row_floats, panel_rows_ * row_floats, row_floats};
+  const Pixels pixels{panel, c.begin, run.images.size() * panel_rows_ * row_floats, panel_rows_ * row_floats,
+                      row_floats};
   for (Dim vector = 0; vector < c.size(); ++vector)
     for (Dim image = 0; image < run.images.size(); ++image)
       for (Dim row = 0; row * row_step_ < h.size(); ++row)
-        copy_row(from + x_.offset(image, 0, vector) + row * row_step_ * x_.row(), c.begin + vector,
-                 panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
+        copy_block_row(x_.row_at(from + x_.offset(image, 0, vector) + row * row_step_ * x_.row(), c.begin + vector),
+                       columns_, panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
   return pixels;
+}
+
+/// The outputs of a run, of the vectors k of filters; `data` is column outputs_.begin of the first row.
+///
+///   panel[vector of k][image][p - rows.begin][q - outputs.begin][k % kLanes]
+DenseWeights::Pixels DenseWeights::outputs_of(const Run& run, Dim group, Range k, const float* dy, float* panel) const {
+  const float* from = dy + dy_.offset(run.images.begin, group, 0) + run.rows.begin * dy_.row();
+  if (!plain_) return {from + outputs_.begin * dy_.pixel, 0, dy_.block, dy_.image, dy_.row()};
+  const Dim row_floats = outputs_.size() * kLanes, image_floats = run.rows.size() * row_floats;
+  const Dim vector_floats = run.images.size() * image_floats;
+  for (Dim vector = k.begin; vector < k.end; ++vector)
+    for (Dim image = 0; image < run.images.size(); ++image)
+      for (Dim row = 0; row < run.rows.size(); ++row)
+        copy_block_row(dy_.row_at(from + dy_.offset(image, 0, vector) + row * dy_.row(), vector), outputs_,
+                       panel + (vector - k.begin) * vector_floats + image * image_floats + row * row_floats);
+  return {panel, k.begin, vector_floats, image_floats, row_floats};
 }
 
 std::string DenseWeights::resolved() const {
