@@ -44,7 +44,8 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic6ih5iw4oc3kh1kw1ph1pw2",
     "mb2ic26ih9iw11oc9kh1kw1sh3sw2ph2pw1",
     "mb2ic17ih12iw9oc10kh1kw3sh2sw2ph1pw1",
-    // pointwise with pixels as lanes: more filters than a slab has, tails of pixels and of channels, more than one block
+    // pointwise with pixels as lanes: more filters than a slab has, tails of pixels and of channels, more than one
+    // block
     "mb3ic23ih5iw7oc300kh1kw1",
     "mb1ic5ih40iw30oc9kh1kw1",
     "g2mb2ic26ih9iw11oc20kh1kw1",

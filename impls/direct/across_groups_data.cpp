@@ -118,8 +118,11 @@ void DataAcrossGroups::execute(const Operands& operands, std::span<std::byte>) c
   const float* w = reinterpret_cast<const float*>(operands.packed_at(Role::w));
   float* dx = reinterpret_cast<float*>(operands.packed_at(Role::dx));
   const Dim blocks = group_blocks();
+  // Neighbouring images and blocks to one thread: one by one, threads would take turns in the same cache lines, and two
+  // of them be slower than one on 7 x 7.
+  const Dim few = std::max<Dim>(1, problem_.N * blocks * shares_ / (8 * threads_));
   const Dim dy_block = layout(Role::dy).block(), w_block = layout(Role::w).block(), dx_block = layout(Role::dx).block();
-#pragma omp parallel for collapse(3) schedule(dynamic) num_threads(threads_)
+#pragma omp parallel for collapse(3) schedule(dynamic, few) num_threads(threads_)
   for (Dim n = 0; n < problem_.N; ++n)
     for (Dim block = 0; block < blocks; ++block)
       for (Dim share = 0; share < shares_; ++share) {

@@ -6,7 +6,7 @@
 // for every phase. The nest, from the outside in, and where its data live:
 //
 //   a band of rows of an image, a slab of filters   its dy is copied once, with zeros left and right, and stays in L2;
-//                                                   without margins it is read where it is
+//                                                   packed and without margins it is read where it is
 //     a few vectors of channels, all taps             their w stays in cache for the band
 //       a row, a tile of positions                      its sums stay in registers (dense_data_tile.h)
 //         a tap, the filters of the slab
@@ -93,7 +93,7 @@ class DenseData final : public Plan {
 
   Problem problem_;
   int threads_;
-  bool in_place_;  // dy and dx are plain nhwc
+  bool plain_dy_, plain_dx_;  // as they are handed over: dy nchw or nhwc, dx nhwc
   ImageLayout dy_, dx_;
   Dim k_blocks_;    // of one group
   Parts c_blocks_;  // vectors of channels of one group, as tiles take them
@@ -107,9 +107,10 @@ class DenseData final : public Plan {
 DenseData::DenseData(const Problem& problem, int threads, Layout layout)
     : problem_(with_joined_rows(problem)),
       threads_(threads),
-      in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
-      dy_(simd::image_layout(problem_, Role::dy, in_place_ ? Layout::nhwc : Layout::native)),
-      dx_(simd::image_layout(problem_, Role::dx, in_place_ ? Layout::nhwc : Layout::native)),
+      plain_dy_(layout != Layout::native),
+      plain_dx_(layout == Layout::nhwc && problem.C_per_group() % kLanes == 0),
+      dy_(simd::image_layout(problem_, Role::dy, layout)),
+      dx_(simd::image_layout(problem_, Role::dx, plain_dx_ ? Layout::nhwc : Layout::native)),
       k_blocks_(simd::blocks_of(problem.K_per_group())),
       c_blocks_(parts_of_at_most(kTileVectors, simd::blocks_of(problem.C_per_group()))),
       filters_(problem_, c_blocks_) {
@@ -151,12 +152,12 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
   const Dim panel_rows = std::min(at.P, bands_.largest() + beyond_ - lowest_ - 1);
   constexpr Dim kLine = 16;
   panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
-  const bool copied = in_place_ || columns_.begin < 0 || columns_.end > at.Q;
+  const bool copied = plain_dy_ || columns_.begin < 0 || columns_.end > at.Q;
   panel_floats_ = copied ? images_.largest() * slabs_.largest() * panel_plane_ : 0;
 }
 
 std::size_t DenseData::packed_bytes(Role role) const {
-  if (in_place_ && role != Role::w) return 0;
+  if (role == Role::dy ? plain_dy_ : role == Role::dx && plain_dx_) return 0;
   // At least one vector: a filter without a tap that meets the image still has a layout of its own.
   const Dim floats = role == Role::w ? std::max(problem_.G * filters_.group_floats(), kLanes)
                                      : (role == Role::dy ? dy_ : dx_).floats();
@@ -170,8 +171,8 @@ void DenseData::pack(Role role, View4<const float> plain, std::byte* packed) con
 
 void DenseData::execute(const Operands& operands, std::span<std::byte> workspace) const {
   const float* w = reinterpret_cast<const float*>(operands.packed_at(Role::w));
-  const float* dy = in_place_ ? operands.dy.data : reinterpret_cast<const float*>(operands.packed_at(Role::dy));
-  float* dx = in_place_ ? operands.dx.data : reinterpret_cast<float*>(operands.packed_at(Role::dx));
+  const float* dy = plain_dy_ ? operands.dy.data : reinterpret_cast<const float*>(operands.packed_at(Role::dy));
+  float* dx = plain_dx_ ? operands.dx.data : reinterpret_cast<float*>(operands.packed_at(Role::dx));
 #pragma omp parallel for collapse(4) schedule(dynamic) num_threads(threads_)
   for (Dim images = 0; images < images_.count; ++images)
     for (Dim group = 0; group < problem_.G; ++group)
@@ -198,7 +199,7 @@ DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* pan
   for (Dim n = 0; n < item.images.size(); ++n)
     for (Dim k = 0; k < item.filters.size(); ++k)
       for (Dim p = 0; p < item.outputs.size(); ++p)
-        copy_block_row({rows + dy_.offset(n, 0, k) + p * dy_.row(), kLanes, 1, problem_.Q, dy_.pixel}, columns_,
+        copy_block_row(dy_.row_at(rows + dy_.offset(n, 0, k) + p * dy_.row(), item.filters.begin + k), columns_,
                        panel + (n * slabs_.largest() + k) * panel_plane_ + p * row_floats);
   return {panel, slabs_.largest() * panel_plane_, panel_plane_, row_floats};
 }
