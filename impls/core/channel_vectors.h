@@ -32,26 +32,25 @@ struct PixelRun {
   T* at(Dim channel, Dim pixel) const { return data + channel * channel_stride + pixel * pixel_stride; }
 };
 
-/// Whole matrices of kWidth channels and kWidth pixels of nchw, from the first pixel on: visit(first pixel) for each.
-/// Returns the pixels that are left to others. Taking these by the loops below, with their masks, took six times as
-/// long.
+/// Runs of nchw as whole matrices of kWidth channels and kWidth pixels, where they have as many: visit(first pixel) for
+/// each, the last of which may overlap the one before. Others are left to masks, which take six times as long.
 template <class T, class Visit>
-Dim for_each_matrix(const PixelRun<T>& run, Visit visit) {
-  Dim begin = 0;
-  if (run.pixel_stride == 1 && run.channels == kWidth)
-    for (; begin + kWidth <= run.pixels; begin += kWidth) visit(begin);
-  return begin;
+bool as_matrices(const PixelRun<T>& run, Visit visit) {
+  if (run.pixel_stride != 1 || run.channels < kWidth || run.pixels < kWidth) return false;
+  for (Dim begin = 0; begin < run.pixels; begin += kWidth) visit(std::min(begin, run.pixels - kWidth));
+  return true;
 }
 
 /// Vectors of channels, one a pixel; lanes beyond the run's channels are zero.
 inline void pack(const PixelRun<const float>& run, float* packed) {
-  const Dim rest = for_each_matrix(run, [&](Dim begin) {
+  const bool done = as_matrices(run, [&](Dim begin) {
     Vec block[kWidth];
     unroll<int{kWidth}>([&](auto c) { block[c] = load(run.at(c, begin)); });
     transpose(block);
     unroll<int{kWidth}>([&](auto i) { store(packed + (begin + i) * kWidth, block[i]); });
   });
-  for (Dim begin = rest; begin < run.pixels; begin += kWidth) {
+  if (done) return;
+  for (Dim begin = 0; begin < run.pixels; begin += kWidth) {
     const Dim count = std::min(kWidth, run.pixels - begin);
     float* const out = packed + begin * kWidth;
     if (run.channel_stride == 1 && run.channels == kWidth) {
@@ -71,13 +70,14 @@ inline void pack(const PixelRun<const float>& run, float* packed) {
 }
 
 inline void unpack(const float* packed, const PixelRun<float>& run) {
-  const Dim rest = for_each_matrix(run, [&](Dim begin) {
+  const bool done = as_matrices(run, [&](Dim begin) {
     Vec block[kWidth];
     unroll<int{kWidth}>([&](auto i) { block[i] = load(packed + (begin + i) * kWidth); });
     transpose(block);
     unroll<int{kWidth}>([&](auto c) { store(run.at(c, begin), block[c]); });
   });
-  for (Dim begin = rest; begin < run.pixels; begin += kWidth) {
+  if (done) return;
+  for (Dim begin = 0; begin < run.pixels; begin += kWidth) {
     const Dim count = std::min(kWidth, run.pixels - begin);
     const float* const in = packed + begin * kWidth;
     if (run.channel_stride == 1) {

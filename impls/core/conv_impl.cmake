@@ -36,6 +36,10 @@ set(CONVBWD_FLAGS_avx2 -mavx2 -mfma)
 # rows are mostly tails: reordered, Zen 4, ResNet-50's 3x3 layers, GFLOP/s with 256 | 512 | 128:
 #   56 wide: dx 27.8 | 27.5 | 18.9   dw 23.0 | 17.5 | 22.1     14 wide: dx 10.5 | 9.7 | 10.2   dw 7.1 | 5.2 | 8.5
 set(CONVBWD_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=256)
+if(CONVBWD_LOWERED)
+  # What a compiler makes of vectors of sixteen lanes where there are eight: proves the code of avx512 on CPUs without it.
+  set(CONVBWD_FLAGS_avx512 ${CONVBWD_FLAGS_avx2} -DCONVBWD_SIXTEEN_LANES -Wno-psabi)
+endif()
 set(CONVBWD_FLAGS_neon -Wno-psabi)  # gcc notes that versions before 10 passed pairs of vectors otherwise
 
 set_property(GLOBAL PROPERTY CONVBWD_DECLARATIONS "")

@@ -31,6 +31,9 @@ bool cpu_runs(Isa isa) {
     case Isa::avx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case Isa::avx512:
+#if defined(CONVBWD_LOWERED)
+      return cpu_runs(Isa::avx2);
+#endif
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && cpu_runs(Isa::avx2);
     case Isa::neon:

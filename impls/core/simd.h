@@ -15,7 +15,11 @@
 // place that spells AVX-512 or NEON. Everything is one instruction, or close to it; nothing here chooses an algorithm.
 namespace convbwd::simd {
 
-#if defined(__AVX512F__)
+#if defined(CONVBWD_SIXTEEN_LANES)  // as the compiler lowers them: proofs without AVX-512
+inline constexpr Dim kWidth = 16;
+inline constexpr int kRegisters = 32;
+typedef float Native __attribute__((vector_size(64)));
+#elif defined(__AVX512F__)
 inline constexpr Dim kWidth = 16;
 inline constexpr int kRegisters = 32;
 using Native = __m512;
@@ -53,7 +57,7 @@ inline Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
 inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 inline float sum(Vec a) { return _mm512_reduce_add_ps(a.v); }
 
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(CONVBWD_SIXTEEN_LANES)
 
 /// All ones in the first n lanes.
 inline __m256i first_lanes(Dim n) {
@@ -77,9 +81,19 @@ inline float sum(Vec a) {
   return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
 }
 
-#else  // four lanes: SSE2 or NEON, whose partial accesses go through the stack
+#else  // lowered, or four lanes of SSE2 or NEON: partial accesses go through the stack
 
-#if defined(__x86_64__)
+#if defined(CONVBWD_SIXTEEN_LANES)
+typedef float Unaligned __attribute__((vector_size(64), aligned(4), may_alias));
+inline Vec zero() { return {Native{}}; }
+inline Vec broadcast(float a) { return {a - Native{}}; }
+inline Vec load(const float* p) { return {*reinterpret_cast<const Unaligned*>(p)}; }
+inline void store(float* p, Vec a) { *reinterpret_cast<Unaligned*>(p) = a.v; }
+inline Vec operator+(Vec a, Vec b) { return {a.v + b.v}; }
+inline Vec operator-(Vec a, Vec b) { return {a.v - b.v}; }
+inline Vec operator*(Vec a, Vec b) { return {a.v * b.v}; }
+inline Vec fma(Vec a, Vec b, Vec c) { return {a.v * b.v + c.v}; }
+#elif defined(__x86_64__)
 inline Vec zero() { return {_mm_setzero_ps()}; }
 inline Vec broadcast(float a) { return {_mm_set1_ps(a)}; }
 inline Vec load(const float* p) { return {_mm_loadu_ps(p)}; }
@@ -112,7 +126,9 @@ inline void store(float* p, Vec a, Dim n) {
 inline float sum(Vec a) {
   float lanes[kWidth];
   store(lanes, a);
-  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+  for (Dim half = kWidth / 2; half > 0; half /= 2)
+    for (Dim i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
 }
 
 #endif
@@ -120,7 +136,8 @@ inline float sum(Vec a) {
 /// The same vector, in a register. What is loaded once and used by several FMAs needs this: gcc 12 would rather give
 /// each of them a memory operand, which loads it again.
 inline Vec held(Vec a) {
-#if defined(__x86_64__)
+#if defined(CONVBWD_SIXTEEN_LANES)
+#elif defined(__x86_64__)
   asm("" : "+v"(a.v));
 #else
   asm("" : "+w"(a.v));
