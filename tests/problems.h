@@ -44,14 +44,17 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic6ih5iw4oc3kh1kw1ph1pw2",
     "mb2ic26ih9iw11oc9kh1kw1sh3sw2ph2pw1",
     "mb2ic17ih12iw9oc10kh1kw3sh2sw2ph1pw1",
-    // pointwise with pixels as lanes: more filters than a slab has, tails of pixels and of channels, more than one
-    // block
+    // pointwise with pixels as lanes: more filters than a slab has, tails of pixels and channels, several blocks
+    "mb3ic5ih40iw30oc300kh1kw1",
+    "mb1ic9ih6iw7oc700kh1kw1",
     "mb3ic23ih5iw7oc300kh1kw1",
     "mb1ic5ih40iw30oc9kh1kw1",
     "g2mb2ic26ih9iw11oc20kh1kw1",
     // groups of a vector of channels, enough of them to fill vectors
     "g8mb2ic64ih7iw9oc56kh3kw3ph1pw1",
     "g16mb1ic112ih9iw8oc128kh3kw3sh2sw2ph1pw1",
+    // more blocks of groups than chunks
+    "g75mb5ic75ih7iw7oc75kh3kw3ph1pw1",
     // strides, stems, rectangular filters
     "mb1ic3ih19iw23oc8kh7kw7sh2sw2ph3pw3",
     "mb2ic3ih27iw31oc5kh11kw11sh4sw4ph2pw2",

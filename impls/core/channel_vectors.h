@@ -80,7 +80,9 @@ inline void unpack(const float* packed, const PixelRun<float>& run) {
   for (Dim begin = 0; begin < run.pixels; begin += kWidth) {
     const Dim count = std::min(kWidth, run.pixels - begin);
     const float* const in = packed + begin * kWidth;
-    if (run.channel_stride == 1) {
+    if (run.channel_stride == 1 && run.channels == kWidth) {
+      for (Dim i = 0; i < count; ++i) store(run.at(0, begin + i), load(in + i * kWidth));
+    } else if (run.channel_stride == 1) {
       for (Dim i = 0; i < count; ++i) store(run.at(0, begin + i), load(in + i * kWidth), run.channels);
     } else if (run.pixel_stride == 1) {
       Vec block[kWidth];

@@ -33,9 +33,10 @@ bool cpu_runs(Isa isa) {
     case Isa::avx512:
 #if defined(CONVBWD_LOWERED)
       return cpu_runs(Isa::avx2);
-#endif
+#else
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && cpu_runs(Isa::avx2);
+#endif
     case Isa::neon:
       return false;
 #else

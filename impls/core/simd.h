@@ -41,7 +41,7 @@ struct Vec {
   Native v;
 };
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) && !defined(CONVBWD_SIXTEEN_LANES)
 
 inline Vec zero() { return {_mm512_setzero_ps()}; }
 inline Vec broadcast(float a) { return {_mm512_set1_ps(a)}; }

@@ -107,7 +107,10 @@ WeightsAcrossGroups::WeightsAcrossGroups(const Problem& problem, int threads) : 
   shares_ = blocks % threads == 0 ? 1 : std::min(runs, ceil_div(4 * threads, blocks));
   // Small images lie one after another along the blocks, which the hardware follows best: 3x3 on 7 x 7 44 -> 51 % of
   // peak, on 14 x 14 59 -> 64 (Zen 3). One image at a time, or asking for the next block on top, gained nothing.
-  chunks_ = {blocks, ahead_ ? blocks : std::min<Dim>(blocks, 4 * threads)};
+  // Where shares_ says that blocks are shared out evenly, so are chunks.
+  Dim of_thread = 4;
+  while (blocks % threads == 0 && blocks % (of_thread * threads) != 0) --of_thread;
+  chunks_ = {blocks, ahead_ ? blocks : std::min(blocks, of_thread * threads)};
 }
 
 WeightsAcrossGroups::Column WeightsAcrossGroups::column(Range taps) const {

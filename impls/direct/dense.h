@@ -7,8 +7,8 @@
 
 namespace convbwd::direct {
 
-/// Plain images are packed, but for: nhwc whose blocks of channels are full; in nchw, x and dy of a weight gradient
-/// whose filters fill tiles.
+/// Plain images are read as they are; dx is written so in nhwc whose blocks of channels are full, and unpacked
+/// otherwise.
 std::unique_ptr<Plan> dense_data(const Problem& problem, int threads, Layout layout);
 std::unique_ptr<Plan> dense_weights(const Problem& problem, int threads, Layout layout);
 

@@ -23,6 +23,27 @@ inline void copy_block_row(simd::PixelRun<const float> row, Range columns, float
   std::fill(first + inside.size() * kLanes, to + columns.size() * kLanes, 0.0f);
 }
 
+/// Rows of images by vectors of channels, the first of which is `first`. Strides are in floats.
+struct BlockRows {
+  const float* data;
+  Dim first, vector, image, row;
+};
+
+/// Copies `vectors` of some rows, every row_step-th, of some images. `from`: column 0 of the first row of vector 0.
+///
+///   panel[vector][image][row][column - columns.begin][lane]    0 ... | column 0: c0 c1 ... | ... | 0 ...
+inline BlockRows copy_block_rows(const ImageLayout& layout, const float* from, Range vectors, Dim images, Dim rows,
+                                 Dim row_step, Range columns, float* panel) {
+  const Dim row_floats = columns.size() * kLanes, image_floats = rows * row_floats;
+  float* to = panel;
+  for (Dim vector = vectors.begin; vector < vectors.end; ++vector)
+    for (Dim image = 0; image < images; ++image)
+      for (Dim row = 0; row < rows; ++row, to += row_floats)
+        copy_block_row(layout.row_at(from + layout.offset(image, 0, vector) + row * row_step * layout.row(), vector),
+                       columns, to);
+  return {panel, vectors.begin, images * image_floats, image_floats, row_floats};
+}
+
 /// The taps of one filter and one block of channels as vectors, tap after tap, in `taps`.
 inline void pack_taps(View4<const float> w, Dim k, Dim block, float* taps) {
   const auto [K, C, R, S] = w.extent;

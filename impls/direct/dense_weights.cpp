@@ -8,21 +8,19 @@
 // same pixels; for a 1-wide one they are three vectors of channels. The nest, from the outside in:
 //
 //   a run of rows, or of whole small images
-//     a block of filters                          its dy of the run stays in L2
+//     a block of filters                          its dy of the run stays in L2; of plain tensors it is copied
 //       a group of three streams                    their x is copied once, with zeros left and right, and stays in L1;
-//                                                   without margins it is read where it is
+//                                                   packed and without margins it is read where it is
 //         a row r of the filter, a few filters        the tile; the sum of the run is then added to dw
 //
 // Threads share the tiles, so no two ever write the same dw and the result does not depend on their number.
 // Memory: a panel of x a thread, and one of dy where tensors are plain. Precision: run sums, some hundred terms each,
 // are added up: far better than one sum.
 //
-// What was gained (Zen 4, AVX-512, one thread): x read in place, 1x1 @ 56x56 84 -> 99 and 89 -> 102 GFLOP/s; the first
-// and last column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak; with blocks of
-// filters (Zen 3, AVX2) 3x3 @ 14x14 1.07 times as fast, 1x1 1.02 to 1.1, more where neighbours are busy in L3; nhwc
-// copied into the panel instead of packed, 1x1 256 -> 64 @ 56x56 66 -> 99 GFLOP/s.
-// What gained nothing (Zen 3, AVX2): runs of 10 or 16 KB rather than 28; for 1x1 of stride 2, a copy of the pixels that
-// are read, without those between them.
+// What was gained. Zen 4, AVX-512: x read in place, 1x1 @ 56x56 84 -> 99 and 89 -> 102 GFLOP/s; the first and last
+// column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak. Zen 3, AVX2: blocks of
+// filters 3x3 @ 14x14 1.07, 1x1 1.02 to 1.1; plain tensors copied run by run, not packed, 1x1 1.3 to 2. What gained
+// nothing (Zen 3): runs of 10 or 16 KB rather than 28; for 1x1 of stride 2 in place, only the pixels that are read.
 #include <omp.h>
 
 #include <algorithm>
@@ -64,14 +62,9 @@ class DenseWeights final : public Plan {
     bool first;
   };
   Dim tile_offset(Dim group, Dim streams, Dim r, Dim k) const;
-  /// Pixels of x, or outputs of dy, by vectors of channels (data: of vector `first`), images and rows.
-  struct Pixels {
-    const float* data;
-    Dim first, vector, image, row;
-  };
-  Pixels pixels_of(const Run& run, Dim group, Range c, Range h, const float* x, float* panel) const;
-  Pixels outputs_of(const Run& run, Dim group, Range k, const float* dy, float* panel) const;
-  void add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const Pixels& outputs, float* dw,
+  BlockRows pixels_of(const Run& run, Dim group, Range c, Range h, const float* x, float* panel) const;
+  BlockRows outputs_of(const Run& run, Dim group, Range k, const float* dy, float* panel) const;
+  void add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const BlockRows& outputs, float* dw,
                float* panel) const;
 
   Problem problem_;
@@ -155,7 +148,7 @@ void DenseWeights::unpack(Role, const std::byte* packed, View4<float> plain) con
         const float* from = dw + tile_offset(k / K, streams, 0, k % K);
         const Range of = streams_.part(streams);
         for (Dim c = of.begin * kLanes; c < std::min(C, of.end * kLanes); c += kLanes, from += kLanes)
-          simd::store(&plain(k, c, 0, 0), simd::load(from), std::min(kLanes, C - c));
+          simd::unpack(from, {&plain(k, c, 0, 0), std::min(kLanes, C - c), 1, 1, C});
       }
     return;
   }
@@ -194,7 +187,7 @@ void DenseWeights::execute(const Operands& operands, std::span<std::byte> worksp
           const Range filters = filter_blocks_.part(block);
           const Range k{filters.begin * kTileFilters / kLanes,
                         std::min(k_vectors_, ceil_div(filters.end * kTileFilters, kLanes))};
-          Pixels outputs{};
+          BlockRows outputs{};
           for (Dim column = share.begin / k_tiles_, known = -1; column * k_tiles_ < share.end; ++column) {
             const Range tiles{std::max(filters.begin, share.begin - column * k_tiles_),
                               std::min(filters.end, share.end - column * k_tiles_)};
@@ -208,15 +201,15 @@ void DenseWeights::execute(const Operands& operands, std::span<std::byte> worksp
 }
 
 /// Adds a run to the tiles [tiles.begin, tiles.end) of a group of streams, for all rows of the filter.
-void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x, const Pixels& outputs,
-                           float* dw, float* panel) const {
+void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, const float* x,
+                           const BlockRows& outputs, float* dw, float* panel) const {
   const Problem& at = problem_;
   const Range stream = streams_.part(streams);
   const Dim first_c = stream.begin / taps_.size();
   const Dim top = at.h_of(run.rows.begin, 0);
   const Range h{top >= 0 ? top : top + ceil_div(-top, row_step_) * row_step_,
                 std::min(at.H, at.h_of(run.rows.end - 1, at.R - 1) + 1)};
-  const Pixels pixels = pixels_of(run, group, {first_c, ceil_div(stream.end, taps_.size())}, h, x, panel);
+  const BlockRows pixels = pixels_of(run, group, {first_c, ceil_div(stream.end, taps_.size())}, h, x, panel);
 
   WeightSum sum{.images = run.images.size(),
                 .rows = 0,
@@ -262,39 +255,19 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
   }
 }
 
-/// The pixels that a run reads of some vectors of channels; `data` is column columns_.begin of row h.begin, the next
-/// row is row_step_ further.
-///
-///   panel[vector of c][image][h - h.begin][w - columns.begin][c % kLanes]    0 ... | w = 0: c0 c1 ... | ... | 0 ...
-DenseWeights::Pixels DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x,
-                                             float* panel) const {
-  const float* from = x + x_.offset(run.images.begin, group, c.begin) + h.begin * x_.row();
-  if (x_floats_ == 0) return {from + columns_.begin * x_.pixel, c.begin, x_.block, x_.image, row_step_ * x_.row()};
-  const Dim row_floats = columns_.size() * kLanes;
-  const Pixels pixels{panel, c.begin, run.images.size() * panel_rows_ * row_floats, panel_rows_ * row_floats,
-                      row_floats};
-  for (Dim vector = 0; vector < c.size(); ++vector)
-    for (Dim image = 0; image < run.images.size(); ++image)
-      for (Dim row = 0; row * row_step_ < h.size(); ++row)
-        copy_block_row(x_.row_at(from + x_.offset(image, 0, vector) + row * row_step_ * x_.row(), c.begin + vector),
-                       columns_, panel + vector * pixels.vector + image * pixels.image + row * pixels.row);
-  return pixels;
+/// The pixels that a run reads of the vectors c of channels, from column columns_.begin and row h.begin on, every
+/// row_step_-th row.
+BlockRows DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x, float* panel) const {
+  const float* from = x + x_.offset(run.images.begin, group, 0) + h.begin * x_.row();
+  if (x_floats_ == 0) return {from + columns_.begin * x_.pixel, 0, x_.block, x_.image, row_step_ * x_.row()};
+  return copy_block_rows(x_, from, c, run.images.size(), ceil_div(h.size(), row_step_), row_step_, columns_, panel);
 }
 
-/// The outputs of a run, of the vectors k of filters; `data` is column outputs_.begin of the first row.
-///
-///   panel[vector of k][image][p - rows.begin][q - outputs.begin][k % kLanes]
-DenseWeights::Pixels DenseWeights::outputs_of(const Run& run, Dim group, Range k, const float* dy, float* panel) const {
+/// The outputs of a run, of the vectors k of filters, from column outputs_.begin on.
+BlockRows DenseWeights::outputs_of(const Run& run, Dim group, Range k, const float* dy, float* panel) const {
   const float* from = dy + dy_.offset(run.images.begin, group, 0) + run.rows.begin * dy_.row();
   if (!plain_) return {from + outputs_.begin * dy_.pixel, 0, dy_.block, dy_.image, dy_.row()};
-  const Dim row_floats = outputs_.size() * kLanes, image_floats = run.rows.size() * row_floats;
-  const Dim vector_floats = run.images.size() * image_floats;
-  for (Dim vector = k.begin; vector < k.end; ++vector)
-    for (Dim image = 0; image < run.images.size(); ++image)
-      for (Dim row = 0; row < run.rows.size(); ++row)
-        copy_block_row(dy_.row_at(from + dy_.offset(image, 0, vector) + row * dy_.row(), vector), outputs_,
-                       panel + (vector - k.begin) * vector_floats + image * image_floats + row * row_floats);
-  return {panel, k.begin, vector_floats, image_floats, row_floats};
+  return copy_block_rows(dy_, from, k, run.images.size(), run.rows.size(), 1, outputs_, panel);
 }
 
 std::string DenseWeights::resolved() const {

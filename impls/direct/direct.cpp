@@ -6,6 +6,7 @@
 //   dense.cpp          lanes are channels; the sums of a tile of outputs stay in registers
 //   across_groups.cpp  lanes are groups: depthwise layers, and groups of a few channels
 //   few_channels.cpp   lanes are pixels or filters: the first layer, whose image has three channels
+//   pointwise_data.cpp lanes are pixels: dx of 1x1 filters between nchw tensors, which dense.cpp hands over
 //
 // One source for all instruction sets, through core/simd.h.
 #include <algorithm>
@@ -17,7 +18,7 @@
 namespace convbwd::direct {
 namespace {
 
-// Below half a vector of channels in a group, vectors of channels are mostly zeros. dx of a whole vector takes 1.1
+// Up to half a vector of channels in a group, vectors of channels are mostly zeros. dx of a whole vector takes 1.1
 // loads an FMA with channels as lanes and 0.6 with groups, if those fill vectors: 8 channels 1.15 times as fast, 1.2
 // with stride 2 (Zen 3, AVX2; not measured with 16 lanes).
 bool has_small_groups(const Problem& problem, Pass pass) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // dx[n,c,i] = sum over k of  dy[n,k,i] * w[k,c]  of plain nchw tensors: 1x1 filters, stride 1, no pads, pixels i as
-// lanes. Packing images to vectors of channels and back would pass over memory four times; here dy is copied once, into
-// L2, and dx is written where it belongs. The nest, from the outside in:
+// lanes. Packing images to vectors of channels and back would pass over memory four times; here dy is copied into L2
+// only, and dx is written where it belongs. The nest, from the outside in:
 //
 //   a block of pieces, three vectors of pixels each, of one image or of some
 //     a slab of filters                               its dy of the block is copied and stays in L2
@@ -31,7 +31,7 @@ using simd::Vec;
 // 32 registers: 8 channels x 3 vectors = 24 sums + 3 loads of dy + 1 broadcast of w = 28; 11 loads for 24 FMAs
 constexpr int kVectors = 3;
 constexpr int kChannels = simd::kRegisters == 32 ? 8 : 4;
-// As many filters as leave w of a tile in L1, 256 * 8 * 4 B = 8 KB at most, beside a piece of dy: 48 KB of an L2.
+// w of a tile and dy of a piece, 4 + 24 KB of an L1 of 32 with 8 lanes; with 16, 8 + 48 KB, dy streams from L2.
 constexpr Dim kDepth = 256;
 constexpr Dim kMostPieces = 32;  // of a block
 
@@ -70,9 +70,11 @@ class PointwiseData final : public Plan {
  public:
   PointwiseData(const Problem& problem, int threads);
 
-  std::size_t workspace_bytes() const override { return static_cast<std::size_t>(threads_ * block_floats()) * 4; }
+  std::size_t workspace_bytes() const override {
+    return static_cast<std::size_t>(threads_ * block_floats()) * sizeof(float);
+  }
   std::size_t packed_bytes(Role role) const override {
-    return role == Role::w ? static_cast<std::size_t>(problem_.G * channel_tiles_ * tile_floats()) * 4 : 0;
+    return role == Role::w ? static_cast<std::size_t>(problem_.G * channel_tiles_ * tile_floats()) * sizeof(float) : 0;
   }
   void pack(Role role, View4<const float> plain, std::byte* packed) const override;
   void unpack(Role, const std::byte*, View4<float>) const override {}
@@ -114,7 +116,8 @@ PointwiseData::PointwiseData(const Problem& problem, int threads)
       channel_tiles_(ceil_div(C_, kChannels)),
       cuts_(parts_of_at_most(kVectors, ceil_div(pixels_, kLanes))),
       slabs_(parts_of_at_most(kDepth, K_)) {
-  const Dim pieces_in_l2 = std::min(l2_bytes() / 3 / (piece_floats() * 4), kMostPieces);
+  // Beside w and dx, which pass through.
+  const Dim pieces_in_l2 = std::min(l2_bytes() / 3 / (piece_floats() * Dim{sizeof(float)}), kMostPieces);
   const Dim pieces = problem.N * cuts_.count;
   blocks_ = parts_of_at_most(std::max<Dim>(1, pieces_in_l2), pieces);
   const Dim items = problem.G * blocks_.count;

@@ -44,11 +44,12 @@ def held_back() -> Iterator[None]:
 @contextlib.contextmanager
 def let_in() -> Iterator[None]:
     """Signals that were held back, by scripts/study until somebody can answer them or by `held_back`, come now."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def open_to_signals() -> None:

@@ -67,8 +67,7 @@ def supervise(argv: Sequence[str], events: Path, timeout: float, tick: Callable[
 
     The process gets a group of its own, which is killed as a whole whatever happens here, and dies with us even when
     we are killed. Allocations beyond what the machine has free fail instead of taking the machine down. `tick` is
-    called a few times a second. Signals
-    are let in while it waits.
+    called a few times a second. Signals are let in while it waits.
     """
     kills = memory_kills()
     process = subprocess.Popen(
