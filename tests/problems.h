@@ -45,7 +45,7 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic26ih9iw11oc9kh1kw1sh3sw2ph2pw1",
     "mb2ic17ih12iw9oc10kh1kw3sh2sw2ph1pw1",
     // pointwise with pixels as lanes: more filters than a slab has, tails of pixels and channels, several blocks
-    "mb3ic5ih40iw30oc300kh1kw1",
+    "mb2ic2ih24iw20oc300kh1kw1",
     "mb1ic9ih6iw7oc700kh1kw1",
     "mb3ic23ih5iw7oc300kh1kw1",
     "mb1ic5ih40iw30oc9kh1kw1",
