@@ -188,12 +188,14 @@ void DenseWeights::execute(const Operands& operands, std::span<std::byte> worksp
           const Range k{filters.begin * kTileFilters / kLanes,
                         std::min(k_vectors_, ceil_div(filters.end * kTileFilters, kLanes))};
           BlockRows outputs{};
-          for (Dim column = share.begin / k_tiles_, known = -1; column * k_tiles_ < share.end; ++column) {
+          Dim group_of_outputs = -1;
+          for (Dim column = share.begin / k_tiles_; column * k_tiles_ < share.end; ++column) {
             const Range tiles{std::max(filters.begin, share.begin - column * k_tiles_),
                               std::min(filters.end, share.end - column * k_tiles_)};
             const Dim group = column / streams_.count, streams = column % streams_.count;
             if (tiles.size() == 0) continue;
-            if (known != group) outputs = outputs_of(run, known = group, k, dy, x_panel + x_floats_);
+            if (group != group_of_outputs) outputs = outputs_of(run, group, k, dy, x_panel + x_floats_);
+            group_of_outputs = group;
             add_run(run, group, streams, tiles, x, outputs, dw, x_panel);
           }
         }

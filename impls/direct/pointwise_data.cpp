@@ -77,7 +77,6 @@ class PointwiseData final : public Plan {
     return role == Role::w ? static_cast<std::size_t>(problem_.G * channel_tiles_ * tile_floats()) * sizeof(float) : 0;
   }
   void pack(Role role, View4<const float> plain, std::byte* packed) const override;
-  void unpack(Role, const std::byte*, View4<float>) const override {}
   void execute(const Operands& operands, std::span<std::byte> workspace) const override;
   std::string resolved() const override {
     return "lanes are pixels, tiles of " + std::to_string(kChannels) + " channels x " + std::to_string(kVectors) +
