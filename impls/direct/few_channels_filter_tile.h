@@ -10,11 +10,11 @@ namespace convbwd::direct {
 
 // With 32 registers 6 streams x 4 vectors = 24 sums, 4 vectors of dy and a number of x make 29; with 16 registers
 // 6 x 2 + 2 + 1 = 15. Where filters are few more streams take their place, as long as an address each is to be had.
-inline constexpr Dim kMostFilterVectors = simd::kRegisters == 32 ? 4 : 2;
+inline constexpr Dim kMostFilterVectors = simd::kRegisters == 32 ? 4 : 3;
 inline constexpr int kMostStreams = simd::kRegisters == 32 ? 12 : 10;
 
 constexpr Dim tile_streams(Dim vectors) {
-  constexpr Dim many[] = {12, 12, 9, 6}, few[] = {10, 6};
+  constexpr Dim many[] = {12, 12, 9, 6}, few[] = {10, 6, 4};
   return simd::kRegisters == 32 ? many[vectors - 1] : few[vectors - 1];
 }
 
@@ -24,7 +24,7 @@ struct FilterSum {
   Dim images, rows, columns;
   Dim dy_image, dy_row, dy_vector;
   Dim x_image, x_row, x_column;
-  Dim streams[kMostStreams];  // from x to where each begins
+  const Dim* streams;  // from x to where each begins
   bool first;                 // the tile is stored; otherwise it is added to what is there
   Dim ahead;                  // from dy to that which will be wanted later
 };
@@ -41,13 +41,18 @@ void filter_tile(const FilterSum& sum, const float* x, const float* dy, float* d
     for (Dim row = 0; row < sum.rows; ++row) {
       const float* output = dy + image * sum.dy_image + row * sum.dy_row;
       const float* const end = output + sum.columns * kWidth;
+      Dim streams[kStreams];
+      unroll<kStreams>([&](auto j) {
+        streams[j] = sum.streams[j];
+        asm("" : "+r"(streams[j]));
+      });
       for (const float* pixel = x + image * sum.x_image + row * sum.x_row; output != end;
            output += kWidth, pixel += sum.x_column) {
         Vec k[kVectors];
         unroll<kVectors>([&](auto v) { k[v] = held(load(output + v * sum.dy_vector)); });
         __builtin_prefetch(output + sum.ahead, 0, 2);
         unroll<kStreams>([&](auto j) {
-          const Vec x_j = broadcast(pixel[sum.streams[j]]);
+          const Vec x_j = broadcast(pixel[streams[j]]);
           unroll<kVectors>([&](auto v) { tile[j][v] = fma(x_j, k[v], tile[j][v]); });
         });
       }

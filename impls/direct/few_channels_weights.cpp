@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/caches.h"
 #include "core/channel_vectors.h"
 #include "core/ranges.h"
 #include "direct/few_channels.h"
@@ -75,6 +76,7 @@ class WeightGradient final : public Plan {
   Parts image_runs_, row_runs_;  // what is summed up before anything is added to dw
   Dim sharers_;                  // threads that share the runs, each with a dw of its own; 1: they share the tiles
   Dim pitch_, panel_rows_;       // of a channel of an image in a panel
+  std::vector<Dim> streams_;     // where each begins in a panel
   Dim dw_floats_, panel_floats_;
 };
 
@@ -95,8 +97,10 @@ WeightGradient::WeightGradient(const Problem& problem, int threads)
   rows_ = outputs_seeing(at.H, at.P, at.R, at.stride_h, at.dilation_h, at.pad_top);
   columns_ = outputs_seeing(at.W, at.Q, at.S, at.stride_w, at.dilation_w, at.pad_left);
   if (columns_.size() == 0) rows_ = {};
+  pitch_ = columns_.size() ? at.w_of(columns_.end - 1, at.S - 1) - at.w_of(columns_.begin, 0) + 1 : 0;
   const Dim run_columns = std::clamp(kRunOutputs / at.K, kRunColumns, kMostRunColumns);
-  const Dim rows = std::max<Dim>(1, run_columns / std::max<Dim>(1, columns_.size()));
+  const Dim rows_in_l2 = l2_bytes() * 2 / 3 / (at.C * std::max<Dim>(1, pitch_) * Dim{sizeof(float)}) / at.stride_h;
+  const Dim rows = std::max<Dim>(1, std::min(rows_in_l2, run_columns / std::max<Dim>(1, columns_.size())));
   row_runs_ = parts_of_at_most(rows, rows_.size());
   image_runs_ = parts_of_at_most(std::max<Dim>(1, rows / std::max<Dim>(1, rows_.size())), at.N);
 
@@ -104,9 +108,12 @@ WeightGradient::WeightGradient(const Problem& problem, int threads)
   const Dim runs = image_runs_.count * row_runs_.count;
   sharers_ = 2 * dw_floats_ < at.elements(Role::x) ? std::clamp<Dim>(runs, 1, threads) : 1;
 
-  pitch_ = columns_.size() ? at.w_of(columns_.end - 1, at.S - 1) - at.w_of(columns_.begin, 0) + 1 : 0;
   panel_rows_ = (std::max<Dim>(1, row_runs_.largest()) - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1;
   panel_floats_ = image_runs_.largest() * at.C * panel_rows_ * pitch_;
+  for (Dim c = 0; c < at.C; ++c)
+    for (Dim r = 0; r < at.R; ++r)
+      for (Dim s = 0; s < at.S; ++s)
+        streams_.push_back((c * panel_rows_ + r * at.dilation_h) * pitch_ + s * at.dilation_w);
 }
 
 std::size_t WeightGradient::packed_bytes(Role role) const {
@@ -170,7 +177,7 @@ void WeightGradient::add_run(const Run& run, const Run& next, Range tiles, bool 
                 .x_image = at.C * panel_rows_ * pitch_,
                 .x_row = at.stride_h * pitch_,
                 .x_column = at.stride_w,
-                .streams = {},
+                .streams = nullptr,
                 .first = first,
                 .ahead = 0};
   const Dim to_next = (next.images.begin - images.begin) * sum.dy_image + (next.rows.begin - rows.begin) * sum.dy_row;
@@ -178,11 +185,7 @@ void WeightGradient::add_run(const Run& run, const Run& next, Range tiles, bool 
   for (Dim i = tiles.begin; i < tiles.end; ++i) {
     const Tile& tile = tiles_[static_cast<std::size_t>(i)];
     sum.ahead = to_next + tile.ahead * dy_plane();
-    for (Dim j = 0; j < tile.streams.size(); ++j) {
-      const Dim stream = tile.streams.begin + j;
-      const Dim c = stream / (at.R * at.S), r = stream / at.S % at.R, s = stream % at.S;
-      sum.streams[j] = (c * panel_rows_ + r * at.dilation_h) * pitch_ + s * at.dilation_w;
-    }
+    sum.streams = &streams_[static_cast<std::size_t>(tile.streams.begin)];
     kTiles[static_cast<std::size_t>(tile.vectors.size() - 1)][static_cast<std::size_t>(tile.streams.size() - 1)](
         sum, panel, outputs + tile.vectors.begin * dy_plane(), dw + tile.dw);
   }
