@@ -36,15 +36,8 @@ PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout la
     for (const AxisTiling& columns : columns_) parts_.emplace_back(rows, columns, problem.N);
 }
 
-Dim PackedPlan::team_floats() const {
-  Dim floats = 0;
-  for (std::size_t part = 0; part < parts_.size(); ++part)
-    floats = std::max(floats, workspace_floats(part, team_size()));
-  return floats;
-}
-
 std::size_t PackedPlan::workspace_bytes() const {
-  return static_cast<std::size_t>(team_floats() * (groups_apart_ ? threads_ : 1)) * sizeof(float);
+  return static_cast<std::size_t>(workspace_floats(team_size()) * (groups_apart_ ? threads_ : 1)) * sizeof(float);
 }
 
 const ImageLayout& PackedPlan::image(Role role) const { return role == wide_role(pass_) ? wide_ : narrow_; }
@@ -87,16 +80,15 @@ void PackedPlan::execute(const Operands& operands, std::span<std::byte> workspac
   {
     const Team all = Team::all(), team = groups_apart_ ? Team::alone() : all;
     const Range groups = groups_apart_ ? all.share(problem_.G) : Range{0, problem_.G};
-    float* const own = reinterpret_cast<float*>(workspace.data()) + (groups_apart_ ? all.rank * team_floats() : 0);
+    float* const own =
+        reinterpret_cast<float*>(workspace.data()) + (groups_apart_ ? all.rank * workspace_floats(1) : 0);
     clear(operands, all);
     all.barrier();
-    for (Dim g = groups.begin; g < groups.end; ++g)
-      for (std::size_t part = 0; part < parts_.size(); ++part) {
-        run(part,
-            {tensors.wide + g * wide_.group, tensors.narrow + g * narrow_.group, tensors.taps + g * filters_.group()},
-            own, team);
-        team.barrier();  // the workspace is used again
-      }
+    for (Dim g = groups.begin; g < groups.end; ++g) {
+      run({tensors.wide + g * wide_.group, tensors.narrow + g * narrow_.group, tensors.taps + g * filters_.group()},
+          own, team);
+      team.barrier();  // the workspace is used again
+    }
   }
 }
 

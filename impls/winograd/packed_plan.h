@@ -10,9 +10,9 @@
 
 namespace convbwd::winograd {
 
-/// What the plans of both passes have in common: the layouts, the parts of the filter, and who works on which. Parts
-/// (a dense filter of stride 1 is one) are computed one after the other, and so are groups, by all threads together; or
-/// each group by a thread alone where there are enough of them.
+/// What the plans of both passes have in common: the layouts, the parts of the filter (a dense filter of stride 1 is
+/// one), and who works on which group: all threads together on one after the other, or each thread on its own where
+/// there are enough of them.
 class PackedPlan : public Plan {
  public:
   std::size_t workspace_bytes() const override;
@@ -31,13 +31,14 @@ class PackedPlan : public Plan {
     float *wide, *narrow, *taps;
   };
 
-  /// Floats of workspace a team of this size needs for a part.
-  virtual Dim workspace_floats(std::size_t part, int team_size) const = 0;
+  /// Floats of workspace a team of this size needs.
+  virtual Dim workspace_floats(int team_size) const = 0;
   /// How a part is computed, in words.
   virtual std::string described(std::size_t part) const = 0;
   /// Writes the zeros that no part does.
   virtual void clear(const Operands& operands, Team team) const = 0;
-  virtual void run(std::size_t part, const Tensors& tensors, float* workspace, Team team) const = 0;
+  /// All parts of one group. The workspace is used again when the team has met after it.
+  virtual void run(const Tensors& tensors, float* workspace, Team team) const = 0;
 
   float* tensor(const Operands& operands, Role role) const;
   int team_size() const { return groups_apart_ ? 1 : threads_; }
@@ -53,7 +54,6 @@ class PackedPlan : public Plan {
 
  private:
   const ImageLayout& image(Role role) const;
-  Dim team_floats() const;
 
   bool groups_apart_;
 };

@@ -48,10 +48,10 @@ class WeightsPlan final : public PackedPlan {
   };
   Blocking blocking_of(const Tiling& tiling) const;
 
-  Dim workspace_floats(std::size_t part, int team_size) const override;
+  Dim workspace_floats(int team_size) const override;
   std::string described(std::size_t part) const override;
   void clear(const Operands& operands, Team team) const override;
-  void run(std::size_t part, const Tensors& tensors, float* workspace, Team team) const override;
+  void run(const Tensors& tensors, float* workspace, Team team) const override;
 
   void by_tiles(const Tiling& tiling, const Blocking& at, const Tensors& tensors, float* workspace, Team team) const;
   void by_slabs(const Tiling& tiling, const Blocking& at, const Tensors& tensors, float* workspace, Team team) const;
@@ -107,10 +107,13 @@ WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
   return at;
 }
 
-Dim WeightsPlan::workspace_floats(std::size_t part, int team_size) const {
-  const Blocking& at = blockings_[part];
-  if (at.split_tiles) return at.copies * at.part_floats();
-  return at.x.floats() + at.dy.floats() + (at.single_run ? team_size : 1) * at.gradients.floats();
+Dim WeightsPlan::workspace_floats(int team_size) const {
+  Dim floats = 0;
+  for (const Blocking& at : blockings_)
+    floats = std::max(floats, at.split_tiles ? at.copies * at.part_floats()
+                                             : at.x.floats() + at.dy.floats() +
+                                                   (at.single_run ? team_size : 1) * at.gradients.floats());
+  return floats;
 }
 
 std::string WeightsPlan::described(std::size_t part) const {
@@ -126,10 +129,13 @@ void WeightsPlan::clear(const Operands& operands, Team team) const {
     for (Dim tap : dead_taps_) simd::store(dw + i * filters_.filter() + tap * kWidth, simd::zero());
 }
 
-void WeightsPlan::run(std::size_t part, const Tensors& tensors, float* workspace, Team team) const {
-  const Blocking& at = blockings_[part];
-  at.split_tiles ? by_tiles(parts_[part], at, tensors, workspace, team)
-                 : by_slabs(parts_[part], at, tensors, workspace, team);
+void WeightsPlan::run(const Tensors& tensors, float* workspace, Team team) const {
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    const Blocking& at = blockings_[part];
+    at.split_tiles ? by_tiles(parts_[part], at, tensors, workspace, team)
+                   : by_slabs(parts_[part], at, tensors, workspace, team);
+    if (part + 1 < parts_.size()) team.barrier();  // the workspace is used again
+  }
 }
 
 /// A block of channels of x, or after those one of dy.
