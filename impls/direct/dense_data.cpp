@@ -139,13 +139,14 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
   const Dim in_cache = kBandBytes / std::max<Dim>(row_bytes, 1) - (beyond_ - lowest_ - 1);
   bands_ = parts_of_at_most(std::max({in_cache, ceil_div(kLeastPositions, at.W), Dim{1}}), rows);
 
-  // Small images together, so that a slab of w is fetched less often.
-  const Dim image_bytes = row_bytes * at.P;
-  images_ = parts_of_at_most(std::clamp<Dim>(kBandBytes / std::max<Dim>(1, image_bytes), 1, at.N), at.N);
-
-  // About four items a thread, so that the last ones to finish leave little idle.
+  // Small images together, so that a slab of w is fetched less often; but about four items a thread, so that the last
+  // ones to finish leave little idle.
+  const Dim image_bytes = row_bytes * at.P, wanted = threads_ == 1 ? 1 : 4 * threads_;
+  const Dim most_images = at.N * at.G * bands_.count * c_blocks_.count / wanted;
+  const Dim together = std::min(kBandBytes / std::max<Dim>(1, image_bytes), most_images);
+  images_ = parts_of_at_most(std::clamp<Dim>(together, 1, at.N), at.N);
   const Dim items = images_.count * at.G * bands_.count;
-  channel_parts_ = {c_blocks_.count, threads_ == 1 ? 1 : std::min(c_blocks_.count, ceil_div(4 * threads_, items))};
+  channel_parts_ = {c_blocks_.count, threads_ == 1 ? 1 : std::min(c_blocks_.count, ceil_div(wanted, items))};
 
   // An odd number of cache lines from one block of filters to the next: as powers of two, all of them would meet in the
   // same few sets of L1.
@@ -199,7 +200,7 @@ DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* pan
   for (Dim n = 0; n < item.images.size(); ++n)
     for (Dim k = 0; k < item.filters.size(); ++k)
       for (Dim p = 0; p < item.outputs.size(); ++p)
-        copy_block_row(dy_.row_at(rows + dy_.offset(n, 0, k) + p * dy_.row(), item.filters.begin + k), columns_,
+        copy_block_row(dy_.row_at(rows + dy_.offset(n, 0, k) + p * dy_.row(), item.filters.begin + k), {columns_},
                        panel + (n * slabs_.largest() + k) * panel_plane_ + p * row_floats);
   return {panel, slabs_.largest() * panel_plane_, panel_plane_, row_floats};
 }

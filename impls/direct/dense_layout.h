@@ -13,14 +13,22 @@ inline constexpr Dim kLanes = simd::kWidth;
 
 using simd::ImageLayout;
 
-/// A row of pixels as vectors, from column columns.begin on: zeros where there is no pixel.
-inline void copy_block_row(simd::PixelRun<const float> row, Range columns, float* to) {
-  const Range inside{std::max<Dim>(0, columns.begin), std::min(row.pixels, columns.end)};
-  float* const first = to + (inside.begin - columns.begin) * kLanes;
+/// Columns of an image: every step-th of a range.
+struct Columns {
+  Range range;
+  Dim step = 1;
+  Dim count() const { return ceil_div(range.size(), step); }
+};
+
+/// Columns of a row of pixels as vectors: zeros where there is no pixel.
+inline void copy_block_row(simd::PixelRun<const float> row, Columns columns, float* to) {
+  const Range inside = outputs_inside(row.pixels, columns.count(), columns.step, columns.range.begin);
+  float* const first = to + inside.begin * kLanes;
   std::fill(to, first, 0.0f);
-  row.data += inside.begin * row.pixel_stride, row.pixels = inside.size();
+  row.data = row.at(0, columns.range.begin + inside.begin * columns.step);
+  row.pixels = inside.size(), row.pixel_stride *= columns.step;
   simd::pack(row, first);
-  std::fill(first + inside.size() * kLanes, to + columns.size() * kLanes, 0.0f);
+  std::fill(first + inside.size() * kLanes, to + columns.count() * kLanes, 0.0f);
 }
 
 /// Rows of images by vectors of channels, the first of which is `first`. Strides are in floats.
@@ -31,10 +39,10 @@ struct BlockRows {
 
 /// Copies `vectors` of some rows, every row_step-th, of some images. `from`: column 0 of the first row of vector 0.
 ///
-///   panel[vector][image][row][column - columns.begin][lane]    0 ... | column 0: c0 c1 ... | ... | 0 ...
+///   panel[vector][image][row][column][lane]    0 ... | column 0: c0 c1 ... | ... | 0 ...
 inline BlockRows copy_block_rows(const ImageLayout& layout, const float* from, Range vectors, Dim images, Dim rows,
-                                 Dim row_step, Range columns, float* panel) {
-  const Dim row_floats = columns.size() * kLanes, image_floats = rows * row_floats;
+                                 Dim row_step, Columns columns, float* panel) {
+  const Dim row_floats = columns.count() * kLanes, image_floats = rows * row_floats;
   float* to = panel;
   for (Dim vector = vectors.begin; vector < vectors.end; ++vector)
     for (Dim image = 0; image < images; ++image)

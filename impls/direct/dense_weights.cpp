@@ -19,13 +19,15 @@
 //
 // What was gained. Zen 4, AVX-512: x read in place, 1x1 @ 56x56 84 -> 99 and 89 -> 102 GFLOP/s; the first and last
 // column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak. Zen 3, AVX2: blocks of
-// filters 3x3 @ 14x14 1.07, 1x1 1.02 to 1.1; plain tensors copied run by run, not packed, 1x1 1.3 to 2. What gained
-// nothing (Zen 3): runs of 10 or 16 KB rather than 28; for 1x1 of stride 2 in place, only the pixels that are read.
+// filters 3x3 @ 14x14 1.07, 1x1 1.02 to 1.1; plain tensors copied run by run, not packed, 1x1 1.3 to 2; 1x1 of stride
+// 2, the pixels that are read copied, so that rows of 7 or 14 follow one another, 1.0 to 1.2 (from nchw 0.92). What
+// gained nothing (Zen 3): runs of 10 or 16 KB rather than 28.
 #include <omp.h>
 
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "core/caches.h"
 #include "core/joined_rows.h"
@@ -75,7 +77,7 @@ class DenseWeights final : public Plan {
   Dim c_vectors_, k_vectors_;  // of one group of the convolution
   Dim k_tiles_;
   Range taps_{0, 0}, outputs_{0, 0};  // columns of the filter that meet the image, and output columns that do
-  Range columns_{0, 0};               // of x, with a margin left and right (before 0, beyond W), in a row of a panel
+  Columns columns_{{0, 0}};           // of x, with a margin left and right (before 0, beyond W), in a row of a panel
   Parts streams_, image_runs_, row_runs_;
   Parts filter_blocks_;  // tiles whose dy of a run stays in L2
   Dim panel_rows_ = 0;
@@ -100,11 +102,13 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
     taps_.end = s + 1;
     outputs_ = {std::min(outputs_.begin, inside.begin), std::max(outputs_.end, inside.end)};
   }
-  if (taps_.size() > 0) columns_ = {at.w_of(outputs_.begin, taps_.begin), at.w_of(outputs_.end - 1, taps_.end - 1) + 1};
+  if (taps_.size() > 0)
+    columns_ = {{at.w_of(outputs_.begin, taps_.begin), at.w_of(outputs_.end - 1, taps_.end - 1) + 1},
+                taps_.size() == 1 && layout != Layout::nchw ? at.stride_w : 1};
   streams_ = parts_of_at_most(kTileStreams, c_vectors_ * taps_.size());
 
   const Dim vectors_read = std::min(c_vectors_, taps_.size() >= kTileStreams ? 1 : kTileStreams - taps_.size() / 2);
-  const Dim x_columns = std::min(columns_.size(), 2 * outputs_.size());  // a line holds two vectors
+  const Dim x_columns = std::min(columns_.count(), 2 * outputs_.size());  // a line holds two vectors
   const Dim row_bytes = kLanes * static_cast<Dim>(sizeof(float)) * (vectors_read * x_columns + outputs_.size());
   const Dim rows = std::max<Dim>(1, kRunBytes / std::max<Dim>(1, row_bytes));
   row_runs_ = parts_of_at_most(rows, at.P);
@@ -114,8 +118,8 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
   const Dim tile_bytes = most_images * most_rows * outputs_.size() * kTileFilters * static_cast<Dim>(sizeof(float));
   filter_blocks_ = parts_of_at_most(std::max<Dim>(1, l2_bytes() / 4 / std::max<Dim>(1, tile_bytes)), k_tiles_);
   panel_rows_ = ceil_div(std::min(at.H, (most_rows - 1) * at.stride_h + (at.R - 1) * at.dilation_h + 1), row_step_);
-  if (plain_ || columns_.begin < 0 || columns_.end > at.W)
-    x_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.size() * kLanes;
+  if (plain_ || columns_.step > 1 || columns_.range.begin < 0 || columns_.range.end > at.W)
+    x_floats_ = std::min(c_vectors_, kTileStreams) * most_images * panel_rows_ * columns_.count() * kLanes;
   if (plain_) {
     const Dim vectors = ceil_div(filter_blocks_.largest() * kTileFilters, kLanes) + 1;  // a tile may begin in one
     dy_floats_ = std::min(k_vectors_, vectors) * most_images * most_rows * outputs_.size() * kLanes;
@@ -218,7 +222,7 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
                 .columns = outputs_.size(),
                 .x_image = pixels.image,
                 .x_row = at.stride_h / row_step_ * pixels.row,
-                .x_column = at.stride_w * kLanes,
+                .x_column = at.stride_w / columns_.step * kLanes,
                 .dy_image = outputs.image,
                 .dy_row = outputs.row,
                 .skip_first = false,
@@ -250,18 +254,21 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
     if (sum.rows == 0 && !run.first) continue;
     const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) / row_step_ * pixels.row;
     const float* const output = outputs.data + (p.begin - run.rows.begin) * outputs.row;
+    WeightSum sum_r = sum;
+    const Dim row = sum.columns * kLanes;
+    if (sum.x_column == kLanes && sum.x_row == row && sum.dy_row == row)  // one long row
+      sum_r.columns *= std::exchange(sum_r.rows, 1);
     for (Dim k = tiles.begin * kTileFilters; k < tiles.end * kTileFilters; k += kTileFilters)
       kTiles[static_cast<std::size_t>(stream.size() - 1)](
-          sum, first_pixel, output + (k / kLanes - outputs.first) * outputs.vector + k % kLanes,
+          sum_r, first_pixel, output + (k / kLanes - outputs.first) * outputs.vector + k % kLanes,
           dw + tile_offset(group, streams, r, k), run.first);
   }
 }
 
-/// The pixels that a run reads of the vectors c of channels, from column columns_.begin and row h.begin on, every
-/// row_step_-th row.
+/// The pixels that a run reads of the vectors c of channels: columns_, and every row_step_-th row from h.begin on.
 BlockRows DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, const float* x, float* panel) const {
   const float* from = x + x_.offset(run.images.begin, group, 0) + h.begin * x_.row();
-  if (x_floats_ == 0) return {from + columns_.begin * x_.pixel, 0, x_.block, x_.image, row_step_ * x_.row()};
+  if (x_floats_ == 0) return {from + columns_.range.begin * x_.pixel, 0, x_.block, x_.image, row_step_ * x_.row()};
   return copy_block_rows(x_, from, c, run.images.size(), ceil_div(h.size(), row_step_), row_step_, columns_, panel);
 }
 
@@ -269,7 +276,7 @@ BlockRows DenseWeights::pixels_of(const Run& run, Dim group, Range c, Range h, c
 BlockRows DenseWeights::outputs_of(const Run& run, Dim group, Range k, const float* dy, float* panel) const {
   const float* from = dy + dy_.offset(run.images.begin, group, 0) + run.rows.begin * dy_.row();
   if (!plain_) return {from + outputs_.begin * dy_.pixel, 0, dy_.block, dy_.image, dy_.row()};
-  return copy_block_rows(dy_, from, k, run.images.size(), run.rows.size(), 1, outputs_, panel);
+  return copy_block_rows(dy_, from, k, run.images.size(), run.rows.size(), 1, {outputs_}, panel);
 }
 
 std::string DenseWeights::resolved() const {
