@@ -43,6 +43,9 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb1ic21ih7iw5oc19kh1kw1sh2sw3",
     "mb2ic6ih5iw4oc3kh1kw1ph1pw2",
     "mb2ic26ih9iw11oc9kh1kw1sh3sw2ph2pw1",
+    "mb2ic17ih8iw9oc12kh1kw1sh2sw2ph1pw1",
+    "mb2ic9ih7iw8oc6kh3kw1sh1sw2ph1pw0",
+    "mb2ic9ih6iw1oc6kh3kw3sh2sw2ph1pw1",
     "mb2ic17ih12iw9oc10kh1kw3sh2sw2ph1pw1",
     // pointwise with pixels as lanes: more filters than a slab has, tails of pixels and channels, several blocks
     "mb2ic2ih24iw20oc300kh1kw1",

@@ -140,13 +140,13 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
   bands_ = parts_of_at_most(std::max({in_cache, ceil_div(kLeastPositions, at.W), Dim{1}}), rows);
 
   // Small images together, so that a slab of w is fetched less often; but about four items a thread, so that the last
-  // ones to finish leave little idle.
-  const Dim image_bytes = row_bytes * at.P, wanted = threads_ == 1 ? 1 : 4 * threads_;
-  const Dim most_images = at.N * at.G * bands_.count * c_blocks_.count / wanted;
-  const Dim together = std::min(kBandBytes / std::max<Dim>(1, image_bytes), most_images);
-  images_ = parts_of_at_most(std::clamp<Dim>(together, 1, at.N), at.N);
+  // ones to finish leave little idle, if need be by a block of channels each.
+  const Dim wanted_items = threads_ == 1 ? 1 : 4 * threads_;
+  const Dim images_in_cache = kBandBytes / std::max<Dim>(1, row_bytes * at.P);
+  const Dim images_for_items = at.N * at.G * bands_.count * c_blocks_.count / wanted_items;
+  images_ = parts_of_at_most(std::clamp<Dim>(std::min(images_in_cache, images_for_items), 1, at.N), at.N);
   const Dim items = images_.count * at.G * bands_.count;
-  channel_parts_ = {c_blocks_.count, threads_ == 1 ? 1 : std::min(c_blocks_.count, ceil_div(wanted, items))};
+  channel_parts_ = {c_blocks_.count, std::min(c_blocks_.count, ceil_div(wanted_items, items))};
 
   // An odd number of cache lines from one block of filters to the next: as powers of two, all of them would meet in the
   // same few sets of L1.

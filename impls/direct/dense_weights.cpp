@@ -10,7 +10,8 @@
 //   a run of rows, or of whole small images
 //     a block of filters                          its dy of the run stays in L2; of plain tensors it is copied
 //       a group of three streams                    their x is copied once, with zeros left and right, and stays in L1;
-//                                                   packed and without margins it is read where it is
+//                                                   packed, without margins and without pixels between those that are
+//                                                   read, it is read where it is
 //         a row r of the filter, a few filters        the tile; the sum of the run is then added to dw
 //
 // Threads share the tiles, so no two ever write the same dw and the result does not depend on their number.
@@ -20,14 +21,13 @@
 // What was gained. Zen 4, AVX-512: x read in place, 1x1 @ 56x56 84 -> 99 and 89 -> 102 GFLOP/s; the first and last
 // column without the stream that reads a margin there, 3x3 @ 7x7 82 -> 89 % of the FMA peak. Zen 3, AVX2: blocks of
 // filters 3x3 @ 14x14 1.07, 1x1 1.02 to 1.1; plain tensors copied run by run, not packed, 1x1 1.3 to 2; 1x1 of stride
-// 2, the pixels that are read copied, so that rows of 7 or 14 follow one another, 1.0 to 1.2 (from nchw 0.92). What
-// gained nothing (Zen 3): runs of 10 or 16 KB rather than 28.
+// 2, the pixels that are read copied, so that rows of 7 or 14 follow one another, 1.0 to 1.2. What gained nothing (Zen
+// 3): runs of 10 or 16 KB rather than 28; those pixels one by one from nchw, 0.92.
 #include <omp.h>
 
 #include <algorithm>
 #include <array>
 #include <string>
-#include <utility>
 
 #include "core/caches.h"
 #include "core/joined_rows.h"
@@ -102,6 +102,7 @@ DenseWeights::DenseWeights(const Problem& problem, int threads, Layout layout)
     taps_.end = s + 1;
     outputs_ = {std::min(outputs_.begin, inside.begin), std::max(outputs_.end, inside.end)};
   }
+  // Through one tap only the pixels that it reads, so that rows may join; from nchw whole rows, to be transposed.
   if (taps_.size() > 0)
     columns_ = {{at.w_of(outputs_.begin, taps_.begin), at.w_of(outputs_.end - 1, taps_.end - 1) + 1},
                 taps_.size() == 1 && layout != Layout::nchw ? at.stride_w : 1};
@@ -250,14 +251,15 @@ void DenseWeights::add_run(const Run& run, Dim group, Dim streams, Range tiles, 
   for (Dim r = 0; r < at.R; ++r) {
     const Range inside = outputs_inside(at.H, at.P, at.stride_h, r * at.dilation_h - at.pad_top);
     const Range p{std::max(inside.begin, run.rows.begin), std::min(inside.end, run.rows.end)};
-    sum.rows = p.size();
-    if (sum.rows == 0 && !run.first) continue;
+    if (p.size() == 0 && !run.first) continue;
     const float* first_pixel = pixels.data + (at.h_of(p.begin, r) - h.begin) / row_step_ * pixels.row;
     const float* const output = outputs.data + (p.begin - run.rows.begin) * outputs.row;
-    WeightSum sum_r = sum;
+    // One long row, if rows follow one another: then the filter has one tap across, and there are no margins to skip.
     const Dim row = sum.columns * kLanes;
-    if (sum.x_column == kLanes && sum.x_row == row && sum.dy_row == row)  // one long row
-      sum_r.columns *= std::exchange(sum_r.rows, 1);
+    const bool joined = sum.x_column == kLanes && sum.x_row == row && sum.dy_row == row;
+    WeightSum sum_r = sum;
+    sum_r.rows = joined ? 1 : p.size();
+    sum_r.columns *= joined ? p.size() : 1;
     for (Dim k = tiles.begin * kTileFilters; k < tiles.end * kTileFilters; k += kTileFilters)
       kTiles[static_cast<std::size_t>(stream.size() - 1)](
           sum_r, first_pixel, output + (k / kLanes - outputs.first) * outputs.vector + k % kLanes,

@@ -10,7 +10,7 @@ namespace convbwd::direct {
 
 // With 32 registers 6 streams x 4 vectors = 24 sums, 4 vectors of dy and a number of x make 29; with 16 registers
 // 4 x 3 + 3 + 1 = 16, 7 loads for 12 FMAs. Where filters are few more streams take their place, as long as an address
-// each is to be had.
+// each is to be had (with AVX-512 some of 12 are on the stack).
 inline constexpr Dim kMostFilterVectors = simd::kRegisters == 32 ? 4 : 3;
 inline constexpr int kMostStreams = simd::kRegisters == 32 ? 12 : 10;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dx as a forward convolution of dy with the rotated filters:
+// dx as a forward convolution of dy with the rotated filters, for each range of the filter's rows:
 //
 //   for a block of tiles, for each part of the filter:    V, the transformed tiles of dy, all K
 //     for 32 channels of dx:
@@ -10,9 +10,9 @@
 //
 // Of U and V, the one that is smaller as a whole is made ahead and shared by all threads; the other is made where it is
 // used and never leaves the cache. So images of many pixels are split into blocks of tiles, and layers with more
-// channels than tiles (7 x 7, 512 channels) by channels, where nobody writes 16/9 (F(2,3)) or 4 times (F(4,3)) all
-// filters to memory. Either way the parts that have the same rows take turns inside, for they read the same dy, and
-// with a stride of two each writes every other pixel of the same cache lines of dx.
+// channels than tiles (7 x 7, 512 channels) by channels (for 32 of them, then each part, then filters), where nobody
+// writes 16/9 (F(2,3)) or 4 times (F(4,3)) all filters to memory. Either way the parts that have the same rows take
+// turns, for they read the same dy, and with a stride of two each writes every other pixel of the same cache lines.
 //
 // What was tried (Zen 3, one thread): the next bin's tiles and filters asked for ahead: nothing to 10 % worse; so the
 // lines of V before a batch of tiles writes them, and the pixels of the next batch: the transforms got 0 to 20 %
@@ -36,9 +36,13 @@ using simd::kWidth;
 // does not. Beyond 8 MB twice as many tiles, even if V leaves L2: 256 channels by F(6,3) 232 -> 270 % of peak @ 56x56,
 // 188 -> 219 % @ 28x28 dilated by 2; 128 channels lose 10 % by it (Zen 3).
 constexpr Dim kLeastTiles = 24, kMostBlock = 128;
-constexpr Dim kFilterFloats = 2 * 1024 * 1024;
+constexpr Dim kFiltersInL3 = 2 * 1024 * 1024;  // floats of one part
+// What a thread transforms at a time of tiles that are transformed ahead.
+constexpr Dim kPieceTiles = 24;
 // Channels of dx that are computed together, in vectors.
 constexpr Dim kChannelBlocks = 32 / kWidth;
+
+Dim l2_floats() { return l2_bytes() / static_cast<Dim>(sizeof(float)); }
 
 class DataPlan final : public PackedPlan {
  public:
@@ -46,10 +50,11 @@ class DataPlan final : public PackedPlan {
 
  private:
   struct Blocking {
-    Parts tiles;                      // blocks of them; one if they are transformed ahead
+    Parts tiles;                      // as many blocks in all parts that take turns; one if transformed ahead
     Dim depth;                        // blocks of K
     BinLayout shared, own, products;  // own: tiles if the filters are transformed ahead, filters otherwise
   };
+  /// Of a block.
   Dim most_tiles(const Tiling& tiling) const;
   Blocking by_tiles(const Tiling& tiling, Dim blocks) const;
   Blocking by_channels(const Tiling& tiling) const;
@@ -123,12 +128,9 @@ DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, Family fa
     if (!std::ranges::binary_search(dead_rows_, h)) live_rows_.push_back(h);
 }
 
-Dim l2_floats() { return l2_bytes() / static_cast<Dim>(sizeof(float)); }
-
-/// Of a block.
 Dim DataPlan::most_tiles(const Tiling& tiling) const {
   const Dim floats = tiling.bins() * padded(filters_.K);  // of a tile, or of the filters of one channel
-  const Dim least = floats * filters_.C > kFilterFloats ? 2 * kLeastTiles : kLeastTiles;
+  const Dim least = floats * filters_.C > kFiltersInL3 ? 2 * kLeastTiles : kLeastTiles;
   return std::clamp(l2_floats() * 3 / 4 / floats, least, kMostBlock);
 }
 
@@ -185,10 +187,11 @@ void DataPlan::run_parts(std::size_t begin, std::size_t end, const Tensors& tens
                          Team team) const {
   Carver carver(workspace);
   std::vector<Bins> shared;
+  shared.reserve(end - begin);
   for (std::size_t part = begin; part < end; ++part) {
     const Tiling& tiling = parts_[part];
     const Bins bins = shared.emplace_back(carver.take(blockings_[part].shared));
-    const Parts pieces{bins.rows, ceil_div(bins.rows, filters_ahead_ ? kWidth : kLeastTiles)};
+    const Parts pieces = parts_of_at_most(filters_ahead_ ? kWidth : kPieceTiles, bins.rows);
     const Range share = team.share(bins.blocks * pieces.count);
     for (Dim i = share.begin; i < share.end; ++i) {
       const Dim block = i / pieces.count;
