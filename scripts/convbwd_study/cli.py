@@ -15,7 +15,7 @@ from rich.console import Console
 
 from convbwd_study.binary import DEFAULT_BUILD, ROOT, Build
 from convbwd_study.errors import ExitCode, StudyError, UsageError, from_os_error
-from convbwd_study.interrupts import answered_by, interrupt
+from convbwd_study.interrupts import answered_by, drop_refused_output, interrupt
 from convbwd_study.machine import cpu_facts, cpu_slug, slug
 from convbwd_study.plan import CACHES, LAYOUTS, PASSES, Options, comma_list, make_plan, thread_list
 from convbwd_study.progress import progress_on
@@ -222,6 +222,7 @@ def _run(build: Build, options: Options, folder: Path, timeout: float | None, ag
         except KeyboardInterrupt:
             with contextlib.suppress(OSError):  # of a terminal that went away
                 _err.print(f"interrupted: {len(study.done)} of {len(plan.cells)} cells are kept; to go on: {again}")
+            drop_refused_output()
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         tally = tally_of(study)
     if remaining:
@@ -260,6 +261,7 @@ def _one_line_errors() -> Iterator[None]:
     except OSError as error:
         _complain(from_os_error(error))
     except KeyboardInterrupt:
+        drop_refused_output()
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except (typer.Exit, typer.Abort):
         raise

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from convbwd_study.errors import ExitCode
@@ -50,6 +51,18 @@ def let_in() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def drop_refused_output() -> None:
+    """What a terminal that went away did not take would be written again when Python ends, and its refusal become the
+    exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def open_to_signals() -> None:
