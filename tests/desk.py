@@ -39,7 +39,8 @@ class Desk:
         return result
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+        # Empty: buffered, as users have it.
+        environment = os.environ | {"PYTHONPATH": str(SCRIPTS), "PYTHONUNBUFFERED": ""}
         command = [sys.executable, "-m", "convbwd_study", *self.argv(*arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} | options
         return subprocess.Popen(command, env=environment, text=True, **pipes)
