@@ -222,8 +222,7 @@ def _run(build: Build, options: Options, folder: Path, timeout: float | None, ag
         except KeyboardInterrupt:
             with contextlib.suppress(OSError):  # of a terminal that went away
                 _err.print(f"interrupted: {len(study.done)} of {len(plan.cells)} cells are kept; to go on: {again}")
-            drop_refused_output()
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
+            raise
         tally = tally_of(study)
     if remaining:
         _out.print(
