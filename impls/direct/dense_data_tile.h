@@ -28,6 +28,9 @@ struct DataTarget {
   bool first;
 };
 
+/// Positions at either end of a tile that may read a margin without being multiplied by its zeros.
+inline constexpr int kMostCut = 3;
+
 /// Neighbouring tiles of one size.
 using DataTiles = void (*)(Dim tiles, const DataSum& sum, const float* dy, const float* w, const DataTarget& target);
 
@@ -72,14 +75,17 @@ void data_tiles(Dim tiles, const DataSum& sum, const float* dy, const float* w, 
       for (Dim u = 0; u < sum.columns; ++u) {
         const float* output = dy - t * sum.dy_row - u * sum.dy_column;
         const float* filter = w + t * sum.w_row + u * sum.w_tap;
-        const Dim q = first - u * sum.lag;
-        if (q >= sum.Q || q + positions <= 0) continue;
-        if (q == -1)
-          add_tap<1, positions>(tile, sum, output, filter);
-        else if (q + positions == sum.Q + 1)
-          add_tap<0, positions - 1>(tile, sum, output, filter);
-        else
-          add_tap<0, positions>(tile, sum, output, filter);
+        const Dim before = u * sum.lag - first, after = positions - before - sum.Q;
+        if (before >= positions || after >= positions) continue;
+        bool cut = false;
+        unroll<std::min(kMostCut, positions - 1)>([&](auto i) __attribute__((always_inline)) {
+          constexpr int kCut = i + 1;
+          if (before == kCut)
+            add_tap<kCut, positions>(tile, sum, output, filter), cut = true;
+          else if (after == kCut)
+            add_tap<0, positions - kCut>(tile, sum, output, filter), cut = true;
+        });
+        if (!cut) add_tap<0, positions>(tile, sum, output, filter);
       }
     tile.store(dx, target.position, target.vector, !target.first);
     dx += positions * target.position;
