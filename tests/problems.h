@@ -101,6 +101,10 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic4ih13iw11oc3kh2kw3sh2sw3ph1pw2dh3dw1",
     "mb1ic6ih17iw14oc5kh3kw4sh3sw2ph4pw1dh1dw2",
     "mb1ic3ih7iw9oc2kh3kw3ph5pw6dh1dw2",
+    // margins of different widths on either side of the few outputs that a row of dx meets
+    "mb1ic24ih5iw4oc8kh3kw4",
+    "mb2ic12ih6iw11oc9kh2kw8",
+    "mb1ic7ih4iw25oc12kh1kw7sh2sw3ph1pw1",
     // outputs of one pixel
     "mb5ic6ih4iw3oc7kh4kw3",
     "mb3ic11ih2iw5oc13kh4kw5ph1pw0",

@@ -62,8 +62,9 @@ template <int begin, int end, int positions, int vectors>
 }
 
 /// Adds up tiles of `positions` neighbouring positions of a phase, vectors * kLanes channels each. A tap through which
-/// all of a tile's positions read a margin is left out, and so is the first or the last of them where it alone does: on
-/// an image 7 wide a tenth of all products of a 3-wide filter are with zeros.
+/// all of a tile's positions read a margin is left out, and so are the first or the last kMostCut where they do: on an
+/// image 7 wide a tenth of all products of a 3-wide filter are with zeros. Zen 3, AVX2, % of peak: 3x3 dilated by 2 on
+/// 28 x 28 84 -> 87, 5x5 without a pad on 12 x 12 61 -> 68.
 template <int vectors, int positions>
 void data_tiles(Dim tiles, const DataSum& sum, const float* dy, const float* w, const DataTarget& target) {
   float* dx = target.dx;
@@ -80,10 +81,12 @@ void data_tiles(Dim tiles, const DataSum& sum, const float* dy, const float* w, 
         bool cut = false;
         unroll<std::min(kMostCut, positions - 1)>([&](auto i) __attribute__((always_inline)) {
           constexpr int kCut = i + 1;
+          if (cut || (before != kCut && after != kCut)) return;
+          cut = true;
           if (before == kCut)
-            add_tap<kCut, positions>(tile, sum, output, filter), cut = true;
-          else if (after == kCut)
-            add_tap<0, positions - kCut>(tile, sum, output, filter), cut = true;
+            add_tap<kCut, positions>(tile, sum, output, filter);
+          else
+            add_tap<0, positions - kCut>(tile, sum, output, filter);
         });
         if (!cut) add_tap<0, positions>(tile, sum, output, filter);
       }

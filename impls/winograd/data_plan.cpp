@@ -129,27 +129,28 @@ DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, Family fa
 }
 
 Dim DataPlan::most_tiles(const Tiling& tiling) const {
-  const Dim floats = tiling.bins() * padded(filters_.K);  // of a tile, or of the filters of one channel
-  const Dim least = floats * filters_.C > kFiltersInL3 ? 2 * kLeastTiles : kLeastTiles;
-  return std::clamp(l2_floats() * 3 / 4 / floats, least, kMostBlock);
+  const Dim filter_floats = tiling.filter_bins() * padded(filters_.K) * filters_.C;
+  const Dim tile_floats = tiling.bins() * padded(filters_.K);
+  const Dim least = filter_floats > kFiltersInL3 ? 2 * kLeastTiles : kLeastTiles;
+  return std::clamp(l2_floats() * 3 / 4 / tile_floats, least, kMostBlock);
 }
 
 DataPlan::Blocking DataPlan::by_tiles(const Tiling& tiling, Dim blocks) const {
   const Parts tiles{tiling.tiles(), blocks};
   return {.tiles = tiles,
           .depth = kDepth / kWidth,
-          .shared = {tiling.bins(), blocks_of(filters_.C), padded(filters_.K)},
+          .shared = {tiling.filter_bins(), blocks_of(filters_.C), padded(filters_.K)},
           .own = {tiling.bins(), blocks_of(filters_.K), tiles.largest()},
           .products = {tiling.bins(), kChannelBlocks, tiles.largest()}};
 }
 
 DataPlan::Blocking DataPlan::by_channels(const Tiling& tiling) const {
-  const Dim in_l2 = l2_floats() * 5 / 8 / (tiling.bins() * kChannelBlocks * kWidth * kWidth);
+  const Dim in_l2 = l2_floats() * 5 / 8 / (tiling.filter_bins() * kChannelBlocks * kWidth * kWidth);
   const Dim depth = std::clamp<Dim>(in_l2, 1, std::min(kDepth / kWidth, blocks_of(filters_.K)));
   return {.tiles = {tiling.tiles(), 1},
           .depth = depth,
           .shared = {tiling.bins(), blocks_of(filters_.K), tiling.tiles()},
-          .own = {tiling.bins(), kChannelBlocks, depth * kWidth},
+          .own = {tiling.filter_bins(), kChannelBlocks, depth * kWidth},
           .products = {tiling.bins(), kChannelBlocks, tiling.tiles()}};
 }
 

@@ -159,6 +159,15 @@ constexpr Matrices<m, 1> one_tap() {
   return result;
 }
 
+/// G, but for the one row of a filter of one tap, whose value is the same in every bin.
+template <int m, int r>
+constexpr auto filter_matrix(const Matrices<m, r>& matrices) {
+  if constexpr (r == 1)
+    return one_tap<1>().G;
+  else
+    return matrices.G;
+}
+
 template <int s, int m, int r>
 constexpr TileMatrices<s, r> tile_of(const Matrices<m, r>& matrices) {
   if constexpr (r == 1) {

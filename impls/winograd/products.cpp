@@ -85,15 +85,17 @@ Range rows_of(const Tiling& tiling, Range span, Dim bin) {
 void multiply(const TileProducts& at) {
   const StageTimer timer(kProducts);
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
+    const Dim filter_bin = at.tiling.filter_bin(bin);
     const Range rows = rows_of(at.tiling, at.span, bin);
     const Parts panels = parts_of_at_most(kTileRows, rows.size());
     for (Dim block = 0; block < at.blocks; block += kTileVectors)
       for (Dim panel = 0; panel < panels.count; ++panel) {
         const Range span = panels.part(panel);
-        const TilePanel args{at.k_blocks.size(),        at.tiles.at(bin, at.k_blocks.begin, rows.begin + span.begin),
-                             at.tiles.block_stride(),   at.filters.at(bin, at.filter_block + block, at.filter_row),
-                             at.filters.block_stride(), at.result.at(bin, block, rows.begin + span.begin),
-                             at.result.block_stride(),  at.k_blocks.begin > 0};
+        const TilePanel args{
+            at.k_blocks.size(),        at.tiles.at(bin, at.k_blocks.begin, rows.begin + span.begin),
+            at.tiles.block_stride(),   at.filters.at(filter_bin, at.filter_block + block, at.filter_row),
+            at.filters.block_stride(), at.result.at(bin, block, rows.begin + span.begin),
+            at.result.block_stride(),  at.k_blocks.begin > 0};
         const auto& table = at.blocks - block >= kTileVectors ? kMultiplyTiles<kTileVectors> : kMultiplyTiles<1>;
         table[static_cast<std::size_t>(span.size() - 1)](args);
       }

@@ -27,9 +27,7 @@ struct TileStep {
 bool is_whole(const Stretch& stretch, int elements) { return stretch.live.begin == 0 && stretch.live.end == elements; }
 
 /// From a row of bins to the next, and from a bin to the next in a row.
-TileStep bin_step(const Tiling& tiling, const Bins& bins) {
-  return {tiling.bins_across() * bins.bin_stride(), bins.bin_stride()};
-}
+TileStep bin_step(const Bins& bins, Dim across) { return {across * bins.bin_stride(), bins.bin_stride()}; }
 
 TileStep pixel_step(const ImageLayout& layout, Dim rows, Dim columns) {
   return {rows * layout.row(), columns * layout.pixel};
@@ -75,7 +73,8 @@ void image_to_bins(const LineTransform TileSize::*transform, Stretch TileSpan::*
       image_pass(rows, columns.in, pixel_at(image, n, down.first, across.first), step, down, across,
                  halfway + i * rows.out * columns.in * kWidth);
     }
-    bins_pass(rows, columns, halfway, bins.at(0, block, batch.first - first_row), bin_step(tiling, bins), batch.count);
+    bins_pass(rows, columns, halfway, bins.at(0, block, batch.first - first_row), bin_step(bins, tiling.bins_across()),
+              batch.count);
   });
 }
 
@@ -137,8 +136,8 @@ void bins_to_narrow_tiles(const Bins& bins, Dim block, Dim first_row, const Tili
   tiling.for_each_batch(tiles, [&](const Tiling::Batch& batch) {
     const LineTransform &rows = batch.rows.output, &columns = batch.columns.output;
     alignas(64) Halfway halfway;
-    from_bins_pass(rows, columns, bins.at(0, block, batch.first - first_row), bin_step(tiling, bins), halfway,
-                   batch.count);
+    from_bins_pass(rows, columns, bins.at(0, block, batch.first - first_row), bin_step(bins, tiling.bins_across()),
+                   halfway, batch.count);
     for (Dim i = 0; i < batch.count; ++i) {
       const auto [n, down, across] = batch.places[static_cast<std::size_t>(i)];
       to_image_pass(rows.out, columns, halfway + i * rows.out * columns.in * kWidth,
@@ -159,7 +158,8 @@ void filters_to_bins(const FilterLayout& layout, const float* taps, Range filter
     for (Dim s = 0; s < columns.in; ++s)
       rows.run(first + s * step.column, {step.row, layout.filter()}, halfway + s * kWidth, {row, rows.out * row},
                count);
-    bins_pass(rows, columns, halfway, bins.at(0, block, k - first_row), bin_step(tiling, bins), count);
+    bins_pass(rows, columns, halfway, bins.at(0, block, k - first_row), bin_step(bins, tiling.filter_bins_across()),
+              count);
   });
 }
 
@@ -173,7 +173,8 @@ void bins_to_filters(const Bins& bins, Dim block, Dim first_row, const Tiling& t
   for_each_batch(filters, [&](Dim k, Dim count) {
     alignas(64) Halfway halfway;
     float* const first = taps + first_tap(layout, tiling) + k * layout.filter();
-    from_bins_pass(rows, columns, bins.at(0, block, k - first_row), bin_step(tiling, bins), halfway, count);
+    from_bins_pass(rows, columns, bins.at(0, block, k - first_row), bin_step(bins, tiling.bins_across()), halfway,
+                   count);
     for (Dim r = 0; r < rows.out; ++r)
       columns.run(halfway + r * row, {kWidth, rows.out * row}, first + r * step.row, {step.column, layout.filter()},
                   count);

@@ -122,6 +122,11 @@ Range Tiling::tiles_of(Dim bin) const {
   return {begin_[small_rows ? 0 : 1], begin_[!small_columns ? 2 : small_rows ? 4 : 3]};
 }
 
+Dim Tiling::filter_bin(Dim bin) const {
+  const Dim down = std::min<Dim>(bin / bins_across(), rows_.algorithm->filter.out - 1);
+  return down * filter_bins_across() + std::min(bin % bins_across(), filter_bins_across() - 1);
+}
+
 Dim Tiling::products() const {
   Dim sum = 0;
   for (Dim bin = 0; bin < bins(); ++bin) sum += tiles_of(bin).size();

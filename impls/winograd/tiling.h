@@ -77,6 +77,10 @@ class Tiling {
   Dim bins_across() const { return columns_.size[0]->points; }
   Dim bins() const { return bins_down() * bins_across(); }
   Dim tiles() const { return begin_.back(); }
+  /// A filter of one tap along an axis is the same in all bins along it, and transformed filters have them once.
+  Dim filter_bins_across() const { return columns_.algorithm->filter.out; }
+  Dim filter_bins() const { return rows_.algorithm->filter.out * filter_bins_across(); }
+  Dim filter_bin(Dim bin) const;
   /// Tiles that have this bin.
   Range tiles_of(Dim bin) const;
   /// Products of one channel with one filter, over all bins and tiles.
