@@ -42,6 +42,25 @@ TEST(Ranges, PartsFollowOneAnotherAndDifferByOneAtMost) {
     }
 }
 
+TEST(Ranges, SizesAreThoseOfTheParts) {
+  for (Dim total = 0; total < 40; ++total)
+    for (Dim most = 1; most < 9; ++most) {
+      std::multiset<Dim> sizes, expected;
+      Dim end = 0, last = most;
+      for_each_size(most, total, [&](Dim count, Dim size, Dim begin) {
+        EXPECT_EQ(begin, end);
+        EXPECT_LE(size, last);
+        for (Dim i = 0; i < count; ++i) sizes.insert(size);
+        end += count * size;
+        last = size;
+      });
+      const Parts parts = parts_of_at_most(most, total);
+      for (Dim i = 0; i < parts.count; ++i) expected.insert(parts.part(i).size());
+      EXPECT_EQ(sizes, expected);
+      EXPECT_EQ(end, total);
+    }
+}
+
 TEST(Ranges, NothingHasNoParts) {
   const Parts none = parts_of_at_most(3, 0);
   EXPECT_EQ(none.count, 0);

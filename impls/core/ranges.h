@@ -28,6 +28,16 @@ struct Parts {
 };
 constexpr Parts parts_of_at_most(Dim most, Dim total) { return {total, ceil_div(total, most)}; }
 
+/// visit(count, size, begin) for the parts of at most `most` of each size, of which there are two at most: neighbours,
+/// the larger ones first.
+template <class Visit>
+constexpr void for_each_size(Dim most, Dim total, Visit visit) {
+  if (total <= 0) return;
+  const Dim count = ceil_div(total, most), small = total / count, large = total % count;
+  if (large > 0) visit(large, small + 1, Dim{0});
+  visit(count - large, small, large * (small + 1));
+}
+
 /// Part `i` of `parts`.
 constexpr Range part(Dim extent, Dim parts, Dim i) { return Parts{extent, parts}.part(i); }
 

@@ -11,9 +11,10 @@
 //       a row, a tile of positions                      its sums stay in registers (dense_data_tile.h)
 //         a tap, the filters of the slab
 //
-// Taps above and below the image are cut from the sums, and those left and right of it where a tile ends there; zeros
-// are multiplied only where a filter reaches two columns or more beyond the image.
-// Memory: a band of dy a thread. Precision: a dx is a sum of slab sums, of some hundred terms each.
+// Taps above and below the image are cut from the sums, and those left and right of it at the ends of tiles; zeros are
+// multiplied only where more positions of a tile than kMostCut, but not all, read a margin, or some at either end.
+// Memory: a band of dy a thread. Precision: a dx is a sum of slab sums. With AVX2 they have up to 256 terms through one
+// tap and 1,700 through several; with 32 registers, whose slabs are larger, 2,700 (AVX-512) or 10,900 (NEON).
 // The nest is that of Goto and van de Geijn's matrix product (ACM TOMS 34, 2008), without lowering anything to one.
 //
 // What was tried (one thread, 3x3 unless another is named). Zen 3, AVX2, times as fast:
@@ -28,6 +29,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "core/joined_rows.h"
@@ -87,7 +89,8 @@ class DenseData final : public Plan {
     Dim image, block, row;
   };
   Band band_of(const Item& item, const float* dy, float* panel) const;
-  void sum_lattice(const Item& item, const Lattice& lattice, const Band& band, const float* w, float* dx) const;
+  void sum_lattices(const Item& item, std::span<const Lattice> lattices, const Band& band, const float* w,
+                    float* dx) const;
   void sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range c, const float* w,
                float* dx) const;
 
@@ -98,7 +101,10 @@ class DenseData final : public Plan {
   Dim k_blocks_;    // of one group
   Parts c_blocks_;  // vectors of channels of one group, as tiles take them
   DataFilters filters_;
-  Range columns_{0, 0};          // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
+  Range columns_{0, 0};  // of dy with a margin left and right (before 0, beyond Q), in every row of a panel
+  // How many lattices go through a band in turns, row by row: all where only one has taps. The others' zeros then fill
+  // the cache lines that it writes every other pixel of while they are in L1.
+  std::size_t in_turns_ = 1;
   Dim lowest_ = 0, beyond_ = 0;  // rows i of the phases read rows of dy in [i + lowest, i + beyond)
   Parts slabs_, bands_, images_, channel_parts_;
   Dim panel_plane_ = 0, panel_floats_ = 0;
@@ -116,9 +122,11 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
       filters_(problem_, c_blocks_) {
   const Problem& at = problem_;
   Dim most_taps = 1;
+  std::size_t with_taps = 0;
   bool first = true;
   for (const Lattice& lattice : filters_.lattices()) {
     if (lattice.taps() == 0) continue;
+    ++with_taps;
     const auto& [row, column, offset] = lattice;
     most_taps = std::max(most_taps, lattice.taps());
     lowest_ = first ? row.lowest() : std::min(lowest_, row.lowest());
@@ -127,6 +135,7 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
     columns_.end = first ? column.beyond() : std::max(columns_.end, column.beyond());
     first = false;
   }
+  if (with_taps == 1) in_turns_ = filters_.lattices().size();
 
   constexpr Dim kFloat = sizeof(float);
   const Dim block_bytes = most_taps * kLanes * c_blocks_.largest() * kLanes * kFloat;
@@ -185,8 +194,9 @@ void DenseData::execute(const Operands& operands, std::span<std::byte> workspace
           for (Dim slab = 0; slab < slabs_.count; ++slab) {
             const Item item{images_.part(images), group, rows, outputs, channel_parts_.part(part), slabs_.part(slab)};
             const Band rows_of_dy = band_of(item, dy, panel);
-            for (const Lattice& lattice : filters_.lattices())
-              sum_lattice(item, lattice, rows_of_dy, w + group * filters_.group_floats() + lattice.w, dx);
+            for (std::size_t i = 0; i < filters_.lattices().size(); i += in_turns_)
+              sum_lattices(item, std::span(filters_.lattices()).subspan(i, in_turns_), rows_of_dy,
+                           w + group * filters_.group_floats(), dx);
           }
         }
 }
@@ -205,26 +215,24 @@ DenseData::Band DenseData::band_of(const Item& item, const float* dy, float* pan
   return {panel, slabs_.largest() * panel_plane_, panel_plane_, row_floats};
 }
 
-/// A slab of a lattice, over one band. Without taps the first one stores zeros.
-void DenseData::sum_lattice(const Item& item, const Lattice& lattice, const Band& band, const float* w,
-                            float* dx) const {
-  const Dim taps = lattice.taps();
-  for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block) {
-    const Range c = c_blocks_.part(block);
-    const float* filters = w + taps * filters_.tap_floats(c.begin) + item.filters.begin * kLanes * c.size() * kLanes;
+/// A slab of some lattices, row by row in turns, over one band.
+void DenseData::sum_lattices(const Item& item, std::span<const Lattice> lattices, const Band& band, const float* w,
+                             float* dx) const {
+  for (Dim block = item.channel_blocks.begin; block < item.channel_blocks.end; ++block)
     for (Dim n = 0; n < item.images.size(); ++n)
-      for (Dim i = item.rows.begin; i < std::min(item.rows.end, lattice.row.count); ++i)
-        sum_row(item, n, i, lattice, band, c, filters, dx);
-  }
+      for (Dim i = item.rows.begin; i < item.rows.end; ++i)
+        for (const Lattice& lattice : lattices)
+          if (i < lattice.row.count) sum_row(item, n, i, lattice, band, c_blocks_.part(block), w, dx);
 }
 
-/// Row i of a lattice in image n of the item: channels in the vectors c.
+/// Row i of a lattice in image n of the item: channels in the vectors c. Without taps the first slab stores zeros.
 void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, const Band& band, Range c,
                         const float* w, float* dx) const {
   const Range taps = lattice.row.taps_at(i, problem_.P);
   const bool first = item.filters.begin == 0;
   if (lattice.taps() * taps.size() == 0 && !first) return;
-  const Dim filters = std::min(item.filters.end * kLanes, problem_.K_per_group()) - item.filters.begin * kLanes;
+  const Dim first_filter = item.filters.begin * kLanes;
+  const Dim filters = std::min(item.filters.end * kLanes, problem_.K_per_group()) - first_filter;
   DataSum sum{.blocks = filters / kLanes,
               .rest = filters % kLanes,
               .rows = taps.size(),
@@ -237,6 +245,8 @@ void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, 
               .Q = problem_.Q,
               .w_row = lattice.column.taps * filters_.tap_floats(c.size()),
               .w_tap = filters_.tap_floats(c.size())};
+  const float* slab = w + lattice.w + lattice.taps() * filters_.tap_floats(c.begin) + taps.begin * sum.w_row +
+                      first_filter * c.size() * kLanes;
   const Dim p = i + lattice.row.lead - taps.begin * lattice.row.lag;
   const float* outputs = band.data + n * band.image + (p - item.outputs.begin) * band.row +
                          (lattice.column.lead - columns_.begin) * kLanes;
@@ -246,16 +256,12 @@ void DenseData::sum_row(const Item& item, Dim n, Dim i, const Lattice& lattice, 
                     .position = problem_.stride_w * dx_.pixel,
                     .vector = dx_.block,
                     .first = first};
-  // Tiles whose sizes differ by one at most, the larger ones first.
-  const Parts tiles = parts_of_at_most(tile_positions(c.size()), lattice.column.count);
-  const Dim small = tiles.total / tiles.count, large_tiles = tiles.total % tiles.count;
-  for (const auto& [count, positions] : {std::pair{large_tiles, small + 1}, {tiles.count - large_tiles, small}}) {
-    if (count == 0) continue;
-    tiles_of(c.size())[positions - 1](count, sum, outputs, w + taps.begin * sum.w_row, target);
-    outputs += count * positions * kLanes;
-    target.dx += count * positions * target.position;
-    sum.q += count * positions;
-  }
+  for_each_size(tile_positions(c.size()), lattice.column.count, [&](Dim tiles, Dim positions, Dim) {
+    tiles_of(c.size())[positions - 1](tiles, sum, outputs, slab, target);
+    outputs += tiles * positions * kLanes;
+    target.dx += tiles * positions * target.position;
+    sum.q += tiles * positions;
+  });
 }
 
 std::string DenseData::resolved() const {

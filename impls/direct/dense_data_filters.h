@@ -16,7 +16,7 @@ struct Lattice {
   Dim taps() const { return row.taps * column.taps; }
 };
 
-/// The filters of the dense data gradient, as its tiles read them: of each group, lattice by lattice, with two vectors
+/// The filters of the dense data gradient, as its tiles read them: of each group, lattice by lattice; with two vectors
 /// of channels in a block
 ///
 ///   w[channel block][t][u][k][2 * kLanes c]      t = 0, u = 0:  k0: c0 ... | k1: c0 ... | ...

@@ -5,7 +5,7 @@
 //
 //   dense.cpp          lanes are channels; the sums of a tile of outputs stay in registers
 //   across_groups.cpp  lanes are groups: depthwise layers, and groups of a few channels
-//   few_channels.cpp   lanes are pixels or filters: the first layer, whose image has three channels
+//   few_channels.cpp   lanes are pixels or filters: the first layer, whose image has up to four channels
 //   pointwise_data.cpp lanes are pixels: dx of 1x1 filters between nchw tensors, which dense.cpp hands over
 //
 // One source for all instruction sets, through core/simd.h.

@@ -19,7 +19,7 @@ struct TileSize {
 struct AxisAlgorithm {
   int taps;
   std::span<const TileSize> sizes;  // largest first
-  LineTransform filter;             // G:  taps to bins, which one tap has only one of
+  LineTransform filter;             // G:  taps to bins; one tap to the value that all bins share
   LineTransform filter_gradient;    // G': bins to taps
 
   int roundings;  // of an input, on its way through B', G and A' (or A, B' and G'), at most

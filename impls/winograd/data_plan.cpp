@@ -8,17 +8,18 @@
 //         M += V U in each bin                            M, tiles x 32, stays in L2
 //       tiles of dx from M
 //
-// Of U and V, the one that is smaller as a whole is made ahead and shared by all threads; the other is made where it is
-// used and never leaves the cache. So images of many pixels are split into blocks of tiles, and layers with more
-// channels than tiles (7 x 7, 512 channels) by channels (for 32 of them, then each part, then filters), where nobody
-// writes 16/9 (F(2,3)) or 4 times (F(4,3)) all filters to memory. Either way the parts that have the same rows take
-// turns, for they read the same dy, and with a stride of two each writes every other pixel of the same cache lines.
+// Of U and V, the one with fewer rows (channels of dx, tiles) is made ahead and shared by all threads; the other is
+// made where it is used and never leaves the cache. So images of many pixels are split into blocks of tiles, and layers
+// with more channels than tiles (7 x 7, 512 channels) by channels (for 32 of them, then each part, then filters), where
+// nobody writes 16/9 (F(2,3)) or 4 times (F(4,3)) all filters to memory. Either way the parts that have the same rows
+// take turns, for they read the same dy, and with a stride of two each writes every other pixel of the same cache
+// lines.
 //
 // What was tried (Zen 3, one thread): the next bin's tiles and filters asked for ahead: nothing to 10 % worse; so the
 // lines of V before a batch of tiles writes them, and the pixels of the next batch: the transforms got 0 to 20 %
 // faster, the whole not beyond the noise. Blocks of tiles of a quarter to all of L2: within the noise. With a stride of
 // two the parts of a range of rows in turns: 0 to 9 % faster than one after the other; all four in turns: products a
-// third slower, for 5 MB of filters come from L3 again and again instead of 3 and 2.
+// third slower (when the filters of one tap still were in every bin).
 #include <algorithm>
 #include <span>
 #include <vector>
@@ -59,7 +60,7 @@ class DataPlan final : public PackedPlan {
   Blocking by_tiles(const Tiling& tiling, Dim blocks) const;
   Blocking by_channels(const Tiling& tiling) const;
 
-  Dim workspace_floats(int team_size) const override { return shared_floats_ + team_size * own_floats_; }
+  Dim workspace_floats() const override { return shared_floats_ + team_size() * own_floats_; }
   std::string described(std::size_t part) const override;
   void clear(const Operands& operands, Team team) const override;
   void run(const Tensors& tensors, float* workspace, Team team) const override;

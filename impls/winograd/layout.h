@@ -16,8 +16,8 @@ using simd::padded;
 /// w or dw: group, block of input channels, filter, tap, lane; filters are filled up to a whole number of vectors too,
 /// because they are lanes of dy. With kWidth = 8 and, in a group, C = 20, K = 13 (up to 16):
 ///
-///   block 0: k0 r0s0 c0-7 | k0 r0s1 c0-7 | ... | k0 r2s2 c0-7 | k1 r0s0 c0-7 | ... | k15 r2s2 0     block 1: k0 r0s0
-///   c8-15 | ...
+///   block 0: k0 r0s0 c0-7 | k0 r0s1 c0-7 | ... | k0 r2s2 c0-7 | k1 r0s0 c0-7 | ... | k15 r2s2 0
+///   block 1: k0 r0s0 c8-15 | ...
 struct FilterLayout {
   Dim G, K, C, R, S;  // K, C of one group
 
@@ -30,8 +30,9 @@ struct FilterLayout {
 /// What the products read and write: for each bin a matrix of `rows` (tiles, or filters) times `blocks` of lanes, as
 /// bin, block, row, lane. 2 blocks and 3 rows with kWidth = 8:
 ///
-///   bin 0: (row 0 lanes 0-7, row 1 lanes 0-7, row 2 lanes 0-7)  (row 0 lanes 8-15, row 1 ..., row 2 ...)   16 floats
-///   unused bin 1: ...
+///   bin 0: (row 0 lanes 0-7, row 1 lanes 0-7, row 2 lanes 0-7)  (row 0 lanes 8-15, row 1 ..., row 2 ...)
+///          16 floats unused
+///   bin 1: ...
 ///
 /// Without the 64 unused bytes the stores of a transform, one a bin, would fall into one set of the cache whenever a
 /// bin's size is a multiple of 4 KB; with them they fall into neighbouring sets.

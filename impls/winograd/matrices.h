@@ -159,7 +159,7 @@ constexpr Matrices<m, 1> one_tap() {
   return result;
 }
 
-/// G, but for the one row of a filter of one tap, whose value is the same in every bin.
+/// G; of a filter of one tap a single row, for its value is the same in every bin.
 template <int m, int r>
 constexpr auto filter_matrix(const Matrices<m, r>& matrices) {
   if constexpr (r == 1)

@@ -25,9 +25,9 @@ PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout la
     : problem_(problem),
       pass_(pass),
       threads_(threads),
-      in_place_(layout == Layout::nhwc && simd::has_full_blocks(problem)),
-      wide_(simd::image_layout(problem, wide_role(pass), in_place_ ? Layout::nhwc : Layout::native)),
-      narrow_(simd::image_layout(problem, narrow_role(pass), in_place_ ? Layout::nhwc : Layout::native)),
+      images_(layout == Layout::nhwc && simd::has_full_blocks(problem) ? Layout::nhwc : Layout::native),
+      wide_(simd::image_layout(problem, wide_role(pass), images_)),
+      narrow_(simd::image_layout(problem, narrow_role(pass), images_)),
       filters_{problem.G, problem.K_per_group(), problem.C_per_group(), problem.R, problem.S},
       rows_(tilings_of(rows_of(problem), pass, family)),
       columns_(tilings_of(columns_of(problem), pass, family)),
@@ -37,13 +37,13 @@ PackedPlan::PackedPlan(const Problem& problem, Pass pass, int threads, Layout la
 }
 
 std::size_t PackedPlan::workspace_bytes() const {
-  return static_cast<std::size_t>(workspace_floats(team_size()) * (groups_apart_ ? threads_ : 1)) * sizeof(float);
+  return static_cast<std::size_t>(workspace_floats() * (groups_apart_ ? threads_ : 1)) * sizeof(float);
 }
 
 const ImageLayout& PackedPlan::image(Role role) const { return role == wide_role(pass_) ? wide_ : narrow_; }
 
 std::size_t PackedPlan::packed_bytes(Role role) const {
-  if (in_place_ && !is_filter(role)) return 0;
+  if (images_ == Layout::nhwc && !is_filter(role)) return 0;
   const Dim floats = is_filter(role) ? filters_.floats() : image(role).floats();
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
@@ -80,8 +80,7 @@ void PackedPlan::execute(const Operands& operands, std::span<std::byte> workspac
   {
     const Team all = Team::all(), team = groups_apart_ ? Team::alone() : all;
     const Range groups = groups_apart_ ? all.share(problem_.G) : Range{0, problem_.G};
-    float* const own =
-        reinterpret_cast<float*>(workspace.data()) + (groups_apart_ ? all.rank * workspace_floats(1) : 0);
+    float* const own = reinterpret_cast<float*>(workspace.data()) + (groups_apart_ ? all.rank * workspace_floats() : 0);
     clear(operands, all);
     all.barrier();
     for (Dim g = groups.begin; g < groups.end; ++g) {

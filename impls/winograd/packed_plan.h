@@ -31,8 +31,8 @@ class PackedPlan : public Plan {
     float *wide, *narrow, *taps;
   };
 
-  /// Floats of workspace a team of this size needs.
-  virtual Dim workspace_floats(int team_size) const = 0;
+  /// Floats of workspace that a team needs.
+  virtual Dim workspace_floats() const = 0;
   /// How a part is computed, in words.
   virtual std::string described(std::size_t part) const = 0;
   /// Writes the zeros that no part does.
@@ -46,7 +46,7 @@ class PackedPlan : public Plan {
   const Problem problem_;
   const Pass pass_;
   const int threads_;
-  const bool in_place_;  // images are plain nhwc
+  const Layout images_;  // plain nhwc, read and written in place, or native
   ImageLayout wide_, narrow_;
   FilterLayout filters_;
   std::vector<AxisTiling> rows_, columns_;  // the filter's parts along each axis

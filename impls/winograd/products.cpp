@@ -20,8 +20,9 @@ using simd::kWidth;
 constexpr int kTileRows = simd::kRegisters == 32 ? 14 : 6;
 constexpr int kTileVectors = 2;
 
-struct TilePanel {
-  Dim k_blocks;
+/// Neighbouring panels of as many tiles each.
+struct TilePanels {
+  Dim count, k_blocks;
   const float* tiles;
   Dim tile_block;
   const float* filters;
@@ -32,20 +33,23 @@ struct TilePanel {
 };
 
 template <int rows, int vectors>
-void multiply(const TilePanel& args) {
-  RegisterTile<rows, vectors> tile;
-  tile.clear();
-  const float* filters = args.filters;
-  for (Dim block = 0; block < args.k_blocks; ++block) {
-    const float* tiles = args.tiles + block * args.tile_block;
+void multiply(const TilePanels& panels) {
+  const float* tiles = panels.tiles;
+  float* result = panels.result;
+  for (Dim panel = 0; panel < panels.count; ++panel, tiles += rows * kWidth, result += rows * kWidth) {
+    RegisterTile<rows, vectors> tile;
+    tile.clear();
+    const float* filters = panels.filters;
+    const float* of_block = tiles;
+    for (Dim block = 0; block < panels.k_blocks; ++block, of_block += panels.tile_block)
 #pragma GCC unroll 4
-    for (Dim lane = 0; lane < kWidth; ++lane, filters += kWidth)
-      tile.add_product(tiles + lane, kWidth, filters, args.filter_block);
+      for (Dim lane = 0; lane < kWidth; ++lane, filters += kWidth)
+        tile.add_product(of_block + lane, kWidth, filters, panels.filter_block);
+    tile.store(result, kWidth, panels.result_block, panels.accumulate);
   }
-  tile.store(args.result, kWidth, args.result_block, args.accumulate);
 }
 
-using MultiplyTiles = void (*)(const TilePanel&);
+using MultiplyTiles = void (*)(const TilePanels&);
 
 template <int vectors>
 constexpr auto kMultiplyTiles = []<int... i>(std::integer_sequence<int, i...>) {
@@ -87,18 +91,16 @@ void multiply(const TileProducts& at) {
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
     const Dim filter_bin = at.tiling.filter_bin(bin);
     const Range rows = rows_of(at.tiling, at.span, bin);
-    const Parts panels = parts_of_at_most(kTileRows, rows.size());
-    for (Dim block = 0; block < at.blocks; block += kTileVectors)
-      for (Dim panel = 0; panel < panels.count; ++panel) {
-        const Range span = panels.part(panel);
-        const TilePanel args{
-            at.k_blocks.size(),        at.tiles.at(bin, at.k_blocks.begin, rows.begin + span.begin),
-            at.tiles.block_stride(),   at.filters.at(filter_bin, at.filter_block + block, at.filter_row),
-            at.filters.block_stride(), at.result.at(bin, block, rows.begin + span.begin),
-            at.result.block_stride(),  at.k_blocks.begin > 0};
-        const auto& table = at.blocks - block >= kTileVectors ? kMultiplyTiles<kTileVectors> : kMultiplyTiles<1>;
-        table[static_cast<std::size_t>(span.size() - 1)](args);
-      }
+    for (Dim block = 0; block < at.blocks; block += kTileVectors) {
+      const auto& table = at.blocks - block >= kTileVectors ? kMultiplyTiles<kTileVectors> : kMultiplyTiles<1>;
+      for_each_size(kTileRows, rows.size(), [&](Dim panels, Dim size, Dim begin) {
+        table[static_cast<std::size_t>(size - 1)](
+            {panels, at.k_blocks.size(), at.tiles.at(bin, at.k_blocks.begin, rows.begin + begin),
+             at.tiles.block_stride(), at.filters.at(filter_bin, at.filter_block + block, at.filter_row),
+             at.filters.block_stride(), at.result.at(bin, block, rows.begin + begin), at.result.block_stride(),
+             at.k_blocks.begin > 0});
+      });
+    }
   }
 }
 

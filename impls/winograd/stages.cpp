@@ -26,7 +26,7 @@ struct TileStep {
 
 bool is_whole(const Stretch& stretch, int elements) { return stretch.live.begin == 0 && stretch.live.end == elements; }
 
-/// From a row of bins to the next, and from a bin to the next in a row.
+/// From a row of bins, `across` of them, to the next, and from a bin to the next in a row.
 TileStep bin_step(const Bins& bins, Dim across) { return {across * bins.bin_stride(), bins.bin_stride()}; }
 
 TileStep pixel_step(const ImageLayout& layout, Dim rows, Dim columns) {
@@ -87,11 +87,10 @@ void from_bins_pass(const LineTransform& rows, const LineTransform& columns, con
 }
 
 /// The second pass over one tile, into an image: as much of it as there is.
-void to_image_pass(int rows, const LineTransform& columns, const float* halfway, float* image, TileStep step,
-                   const Stretch& down, const Stretch& across) {
+void to_image_pass(const LineTransform& columns, const float* halfway, float* image, TileStep step, const Stretch& down,
+                   const Stretch& across) {
   const Step from{kWidth, columns.in * kWidth};
-  if (is_whole(across, columns.out))
-    return columns.run(halfway, from, image, {step.column, step.row}, std::min<Dim>(rows, down.live.end));
+  if (is_whole(across, columns.out)) return columns.run(halfway, from, image, {step.column, step.row}, down.live.end);
   alignas(64) TileCopy copy;
   columns.run(halfway, from, copy, {kWidth, columns.out * kWidth}, down.live.end);
   for (Dim i = 0; i < down.live.end; ++i)
@@ -140,7 +139,7 @@ void bins_to_narrow_tiles(const Bins& bins, Dim block, Dim first_row, const Tili
                    halfway, batch.count);
     for (Dim i = 0; i < batch.count; ++i) {
       const auto [n, down, across] = batch.places[static_cast<std::size_t>(i)];
-      to_image_pass(rows.out, columns, halfway + i * rows.out * columns.in * kWidth,
+      to_image_pass(columns, halfway + i * rows.out * columns.in * kWidth,
                     pixel_at(image, n, down->narrow.first, across->narrow.first), step, down->narrow, across->narrow);
     }
   });

@@ -2,7 +2,6 @@
 #include "winograd/tiling.h"
 
 #include <algorithm>
-#include <cassert>
 #include <numeric>
 
 #include "core/phases.h"
@@ -125,12 +124,6 @@ Range Tiling::tiles_of(Dim bin) const {
 Dim Tiling::filter_bin(Dim bin) const {
   const Dim down = std::min<Dim>(bin / bins_across(), rows_.algorithm->filter.out - 1);
   return down * filter_bins_across() + std::min(bin % bins_across(), filter_bins_across() - 1);
-}
-
-Dim Tiling::products() const {
-  Dim sum = 0;
-  for (Dim bin = 0; bin < bins(); ++bin) sum += tiles_of(bin).size();
-  return sum;
 }
 
 }  // namespace convbwd::winograd

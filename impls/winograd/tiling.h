@@ -77,14 +77,14 @@ class Tiling {
   Dim bins_across() const { return columns_.size[0]->points; }
   Dim bins() const { return bins_down() * bins_across(); }
   Dim tiles() const { return begin_.back(); }
-  /// A filter of one tap along an axis is the same in all bins along it, and transformed filters have them once.
+  /// Bins of the transformed filters. One tap along an axis has the same value in all bins along it, which is kept
+  /// once.
   Dim filter_bins_across() const { return columns_.algorithm->filter.out; }
   Dim filter_bins() const { return rows_.algorithm->filter.out * filter_bins_across(); }
+  /// The one that the tiles' bin `bin` is multiplied by.
   Dim filter_bin(Dim bin) const;
   /// Tiles that have this bin.
   Range tiles_of(Dim bin) const;
-  /// Products of one channel with one filter, over all bins and tiles.
-  Dim products() const;
 
   /// Tiles of one size that follow one another, `first` and on; where each of them is.
   struct Batch {

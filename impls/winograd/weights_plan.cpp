@@ -48,7 +48,7 @@ class WeightsPlan final : public PackedPlan {
   };
   Blocking blocking_of(const Tiling& tiling) const;
 
-  Dim workspace_floats(int team_size) const override;
+  Dim workspace_floats() const override;
   std::string described(std::size_t part) const override;
   void clear(const Operands& operands, Team team) const override;
   void run(const Tensors& tensors, float* workspace, Team team) const override;
@@ -107,12 +107,12 @@ WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
   return at;
 }
 
-Dim WeightsPlan::workspace_floats(int team_size) const {
+Dim WeightsPlan::workspace_floats() const {
   Dim floats = 0;
   for (const Blocking& at : blockings_)
     floats = std::max(floats, at.split_tiles ? at.copies * at.part_floats()
                                              : at.x.floats() + at.dy.floats() +
-                                                   (at.single_run ? team_size : 1) * at.gradients.floats());
+                                                   (at.single_run ? team_size() : 1) * at.gradients.floats());
   return floats;
 }
 
@@ -131,10 +131,10 @@ void WeightsPlan::clear(const Operands& operands, Team team) const {
 
 void WeightsPlan::run(const Tensors& tensors, float* workspace, Team team) const {
   for (std::size_t part = 0; part < parts_.size(); ++part) {
+    if (part > 0) team.barrier();  // the workspace is used again
     const Blocking& at = blockings_[part];
     at.split_tiles ? by_tiles(parts_[part], at, tensors, workspace, team)
                    : by_slabs(parts_[part], at, tensors, workspace, team);
-    if (part + 1 < parts_.size()) team.barrier();  // the workspace is used again
   }
 }
 
@@ -150,10 +150,11 @@ void WeightsPlan::transform(const Tiling& tiling, const Tensors& tensors, Dim bl
 
 void WeightsPlan::by_tiles(const Tiling& tiling, const Blocking& at, const Tensors& tensors, float* workspace,
                            Team team) const {
-  if (team.rank < at.copies) {
+  const Dim copies = std::min<Dim>(at.copies, team.size);
+  if (team.rank < copies) {
     Carver own(workspace + team.rank * at.part_floats());
     const Bins gradients = own.take(at.gradients), x = own.take(at.x), dy = own.take(at.dy);
-    const Range mine = part(tiling.tiles(), at.copies, team.rank);
+    const Range mine = part(tiling.tiles(), copies, team.rank);
     for (Dim first = mine.begin; first < mine.end; first += at.run) {
       const Range span{first, std::min(first + at.run, mine.end)};
       for (Dim block = 0; block < x.blocks + dy.blocks; ++block)
@@ -171,11 +172,11 @@ void WeightsPlan::by_tiles(const Tiling& tiling, const Blocking& at, const Tenso
   team.barrier();
 
   const Bins gradients = Carver(workspace).take(at.gradients);
-  if (at.copies > 1) {
+  if (copies > 1) {
     const Range vectors = team.share(at.gradients.floats() / kWidth);
     for (Dim i = vectors.begin * kWidth; i < vectors.end * kWidth; i += kWidth) {
       simd::Vec sum = simd::load(gradients.data + i);
-      for (Dim copy = 1; copy < at.copies; ++copy) sum = sum + simd::load(gradients.data + copy * at.part_floats() + i);
+      for (Dim copy = 1; copy < copies; ++copy) sum = sum + simd::load(gradients.data + copy * at.part_floats() + i);
       simd::store(gradients.data + i, sum);
     }
     team.barrier();
@@ -195,6 +196,7 @@ void WeightsPlan::by_slabs(const Tiling& tiling, const Blocking& at, const Tenso
   const Bins gradients =
       Carver(carver.rest() + (at.single_run ? team.rank * at.gradients.floats() : 0)).take(at.gradients);
   for (Dim first = 0; first < tiling.tiles(); first += at.run) {
+    if (first > 0) team.barrier();  // x and dy are written again
     const Range span{first, std::min(first + at.run, tiling.tiles())};
     const Parts pieces = parts_of_at_most(kLeastTiles, span.size());
     const Range share = team.share((x.blocks + dy.blocks) * pieces.count);
@@ -223,7 +225,6 @@ void WeightsPlan::by_slabs(const Tiling& tiling, const Blocking& at, const Tenso
         bins_to_filters(result, block - c, k * kWidth, tiling, filters_, tensors.taps + block * filters_.block(),
                         {k * kWidth, k_blocks.end * kWidth});
     }
-    team.barrier();  // x and dy are written again
   }
 }
 
