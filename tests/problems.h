@@ -101,6 +101,8 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic4ih13iw11oc3kh2kw3sh2sw3ph1pw2dh3dw1",
     "mb1ic6ih17iw14oc5kh3kw4sh3sw2ph4pw1dh1dw2",
     "mb1ic3ih7iw9oc2kh3kw3ph5pw6dh1dw2",
+    // a single filter: what the transforms lose of its dx averages with nothing
+    "mb8ic40ih31iw13oc1oh32ow14kh2kw2ph1pw1",
     // margins of different widths on either side of the few outputs that a row of dx meets
     "mb1ic24ih5iw4oc8kh3kw4",
     "mb2ic12ih6iw11oc9kh2kw8",

@@ -20,7 +20,7 @@ static_assert(integer_growth(kF2x3) == 64, "4 a dimension, in halves");
 static_assert(integer_growth(kF2x2) <= 64 && integer_growth(kF2x1) <= 64);
 
 inline constexpr auto kF4x1 = one_tap<4>();
-inline constexpr auto kF4x2 = toom_cook<4, 2>({0, 1, -1, frac(1, 2)});
+inline constexpr auto kF4x2 = toom_cook<4, 2>({0, frac(3, 4), frac(-3, 4), frac(3, 2)});
 inline constexpr auto kF4x3 = toom_cook<4, 3>({0, frac(3, 4), frac(-3, 4), frac(3, 2), frac(-3, 2)});
 inline constexpr auto kF4x4 = toom_cook<4, 4>({0, 1, -1, frac(1, 2), frac(-1, 2), 2});
 inline constexpr auto kF4x5 = toom_cook<4, 5>({0, 1, -1, frac(1, 2), frac(-1, 2), 2, -2});

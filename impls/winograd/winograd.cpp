@@ -4,9 +4,10 @@
 // Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016; the weight gradient is their algorithm
 // transposed). Derivation in README.md. With F(m, r), n = m + r - 1:
 //
-//   dx tile = A' [ sum over k     of (G w~ G') * (B' dy B) ] A     w~: filter rotated by 180 degrees; n x n tiles of dy
-//   overlap dw      = G' [ sum over tiles of (B' x B) * (A dy A')  ] G     m x m tiles of dy do not
+//   dx tile = A' [ sum over k     of (G w~ G') * (B' dy B) ] A     w~: filter rotated by 180 degrees
+//   dw      = G' [ sum over tiles of (B' x B) * (A dy A')  ] G
 //
+// The n x n tiles of dy (for dw, of x), which the filter slides over, overlap; the m x m tiles of dx (dy) do not.
 // The sums are matrix products, one for each of the n * n elements of a tile (a bin). F(4x4, 3x3) needs 36 of them
 // where the definition needs 144 multiplications for the same 16 pixels: 4 times fewer, plus additions in proportion to
 // the tensors. Strides and dilations split a layer into such convolutions (tiling.h). The transform of the filters is
@@ -85,8 +86,8 @@ constexpr Implementation exact(Implementation row, double integer_growth) {
 constexpr Implementation rows[] = {
     exact(row<2, 2, 3>("winograd_f2", "F(2x2,3x3): 2.25 times fewer multiplications by interpolation", 4),
           integer_growth(kF2x3)),
-    row<4, 2, 3>("winograd_f4", "F(4x4,3x3): 4 times fewer, smaller tiles at the edges", 11),
-    row<6, 2, 3>("winograd_f6", "F(6x6,3x3): 5 times fewer, less accurate", 60),
+    row<4, 2, 3>("winograd_f4", "F(4x4,3x3): 4 times fewer, smaller tiles at the edges", 26),
+    row<6, 2, 3>("winograd_f6", "F(6x6,3x3): 5 times fewer, less accurate", 180),
     row<2, 4, 5>("winograd_f2_5x5", "F(2x2,5x5): 2.8 times fewer", 30),
     row<4, 4, 5>("winograd_f4_5x5", "F(4x4,5x5): 6 times fewer, smaller tiles at the edges", 105),
 };
