@@ -9,7 +9,8 @@ bool Schedule::takes_part(std::size_t row, int round, double elapsed) const {
   if (round < least_rounds_) return true;
   if (round >= kMostRounds) return false;
   double needed = rows_[row].cost();
-  if (rows_[row].rounds < kSureRounds && needed <= kNextToNothing * seconds_) return elapsed + needed <= seconds_;
+  const double cheap = rows_[row].rounds < 2 ? kLittle : kNextToNothing;
+  if (rows_[row].rounds < kSureRounds && needed <= cheap * seconds_) return elapsed + needed <= seconds_;
   for (const Row& other : rows_)
     if (other.execution * kMuchFaster < rows_[row].execution)
       needed += other.cost() * std::max(0, kFastRounds - other.rounds);
