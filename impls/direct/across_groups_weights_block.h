@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "core/caches.h"
 #include "core/simd.h"
 #include "core/unroll.h"
 #include "direct/across_groups_weights_rows.h"
@@ -22,8 +23,6 @@ namespace convbwd::direct {
 // column and `held` took 3x3 on 7 x 7 from 43 to 58 GFLOP/s and on 14 x 14 from 64 to 78 (AVX2, Zen 4). Images of
 // networks are 7, 14, 28, 56 or 112 wide: blocks of 7 have no tails, where 6 took 3x3 on 14 x 14 9 % longer (Zen 3).
 // Filters of other widths are rare, and go output by output to spare compilation.
-/// Floats in a cache line.
-inline constexpr Dim kLine = 16;
 inline constexpr int kBlockOutputs = 7;
 constexpr bool has_blocks(int taps) { return taps == 3 || taps == 5 || taps == 7; }
 inline constexpr int kBlockStrides = 2;

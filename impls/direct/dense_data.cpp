@@ -32,6 +32,7 @@
 #include <span>
 #include <string>
 
+#include "core/caches.h"
 #include "core/joined_rows.h"
 #include "direct/dense.h"
 #include "direct/dense_data_filters.h"
@@ -160,7 +161,6 @@ DenseData::DenseData(const Problem& problem, int threads, Layout layout)
   // An odd number of cache lines from one block of filters to the next: as powers of two, all of them would meet in the
   // same few sets of L1.
   const Dim panel_rows = std::min(at.P, bands_.largest() + beyond_ - lowest_ - 1);
-  constexpr Dim kLine = 16;
   panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
   const bool copied = plain_dy_ || columns_.begin < 0 || columns_.end > at.Q;
   panel_floats_ = copied ? images_.largest() * slabs_.largest() * panel_plane_ : 0;

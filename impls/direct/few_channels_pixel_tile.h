@@ -5,13 +5,11 @@
 #include <array>
 #include <utility>
 
+#include "core/caches.h"
 #include "core/simd.h"
 #include "core/unroll.h"
 
 namespace convbwd::direct {
-
-/// Floats in a cache line.
-inline constexpr Dim kLine = 16;
 
 /// What a tile of dx sums over: filters, and taps. A plane of dy is that of one filter, with margins; a tap is where
 /// its dy lies, in floats from that of the position.

@@ -43,8 +43,6 @@ constexpr Dim kPieceTiles = 24;
 // Channels of dx that are computed together, in vectors.
 constexpr Dim kChannelBlocks = 32 / kWidth;
 
-Dim l2_floats() { return l2_bytes() / static_cast<Dim>(sizeof(float)); }
-
 class DataPlan final : public PackedPlan {
  public:
   DataPlan(const Problem& problem, int threads, Layout layout, Family family);
@@ -63,10 +61,9 @@ class DataPlan final : public PackedPlan {
   Dim workspace_floats() const override { return shared_floats_ + team_size() * own_floats_; }
   std::string described(std::size_t part) const override;
   void clear(const Operands& operands, Team team) const override;
-  void run(const Tensors& tensors, float* workspace, Team team) const override;
-
-  /// The parts of one range of rows, in turns.
-  void run_parts(std::size_t begin, std::size_t end, const Tensors& tensors, float* workspace, Team team) const;
+  /// A step is a range of rows, whose parts take turns.
+  std::size_t steps() const override { return rows_.size(); }
+  void run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const override;
   void run_tiles(std::size_t part, Dim i, const Tensors& tensors, const Bins& filters, Carver own) const;
   void run_channels(std::size_t part, Range c, const Tensors& tensors, const Bins& tile_bins, Carver own) const;
 
@@ -178,15 +175,8 @@ void DataPlan::clear(const Operands& operands, Team team) const {
   }
 }
 
-void DataPlan::run(const Tensors& tensors, float* workspace, Team team) const {
-  for (std::size_t begin = 0; begin < parts_.size(); begin += columns_.size()) {
-    if (begin > 0) team.barrier();  // the workspace is used again
-    run_parts(begin, begin + columns_.size(), tensors, workspace, team);
-  }
-}
-
-void DataPlan::run_parts(std::size_t begin, std::size_t end, const Tensors& tensors, float* workspace,
-                         Team team) const {
+void DataPlan::run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const {
+  const std::size_t begin = step * columns_.size(), end = begin + columns_.size();
   Carver carver(workspace);
   std::vector<Bins> shared;
   shared.reserve(end - begin);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/caches.h"
 #include "core/image_layout.h"
 #include "core/ranges.h"
 
@@ -40,8 +41,8 @@ struct BinLayout {
   Dim bins = 0, blocks = 0, rows = 0;
 
   Dim block_stride() const { return rows * simd::kWidth; }
-  Dim bin_stride() const { return blocks * block_stride() + 16; }
-  Dim floats() const { return ceil_div(bins * bin_stride(), 16) * 16; }
+  Dim bin_stride() const { return blocks * block_stride() + kLine; }
+  Dim floats() const { return ceil_div(bins * bin_stride(), kLine) * kLine; }
 };
 
 /// A BinLayout somewhere in memory.

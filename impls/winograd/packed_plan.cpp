@@ -83,11 +83,13 @@ void PackedPlan::execute(const Operands& operands, std::span<std::byte> workspac
     float* const own = reinterpret_cast<float*>(workspace.data()) + (groups_apart_ ? all.rank * workspace_floats() : 0);
     clear(operands, all);
     all.barrier();
-    for (Dim g = groups.begin; g < groups.end; ++g) {
-      run({tensors.wide + g * wide_.group, tensors.narrow + g * narrow_.group, tensors.taps + g * filters_.group()},
-          own, team);
-      team.barrier();  // the workspace is used again
-    }
+    for (Dim g = groups.begin; g < groups.end; ++g)
+      for (std::size_t step = 0; step < steps(); ++step) {
+        run(step,
+            {tensors.wide + g * wide_.group, tensors.narrow + g * narrow_.group, tensors.taps + g * filters_.group()},
+            own, team);
+        team.barrier();  // the workspace is used again
+      }
   }
 }
 

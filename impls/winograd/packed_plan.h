@@ -37,8 +37,9 @@ class PackedPlan : public Plan {
   virtual std::string described(std::size_t part) const = 0;
   /// Writes the zeros that no part does.
   virtual void clear(const Operands& operands, Team team) const = 0;
-  /// All parts of one group. The workspace is used again when the team has met after it.
-  virtual void run(const Tensors& tensors, float* workspace, Team team) const = 0;
+  /// One of the steps() of a group, which use the workspace one after the other: the team meets between them.
+  virtual void run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const = 0;
+  virtual std::size_t steps() const = 0;
 
   float* tensor(const Operands& operands, Role role) const;
   int team_size() const { return groups_apart_ ? 1 : threads_; }

@@ -112,6 +112,14 @@ void for_each_batch(Range filters, Visit visit) {
   for (Dim k = filters.begin; k < filters.end; k += kMostTiles) visit(k, std::min(kMostTiles, filters.end - k));
 }
 
+/// Asks for the filters that follow `filters` of them, to be read or written next: they come from L3 or memory, nine
+/// lines and a half apart for every two, and a transform that waits for them takes a third longer.
+template <bool to_write>
+void prefetch_next(const float* filter, Dim filters, const FilterLayout& layout) {
+  const Dim begin = filters * layout.filter();
+  for (Dim at = begin; at < 2 * begin; at += kLine) __builtin_prefetch(filter + at, to_write);
+}
+
 }  // namespace
 
 void wide_tiles_to_bins(const ImageBlock<const float>& image, const Tiling& tiling, Range tiles, const Bins& bins,
@@ -154,6 +162,7 @@ void filters_to_bins(const FilterLayout& layout, const float* taps, Range filter
   for_each_batch(filters, [&](Dim k, Dim count) {
     alignas(64) Halfway halfway;
     const float* const first = taps + first_tap(layout, tiling) + k * layout.filter();
+    prefetch_next<false>(taps + k * layout.filter(), count, layout);
     for (Dim s = 0; s < columns.in; ++s)
       rows.run(first + s * step.column, {step.row, layout.filter()}, halfway + s * kWidth, {row, rows.out * row},
                count);
@@ -172,6 +181,7 @@ void bins_to_filters(const Bins& bins, Dim block, Dim first_row, const Tiling& t
   for_each_batch(filters, [&](Dim k, Dim count) {
     alignas(64) Halfway halfway;
     float* const first = taps + first_tap(layout, tiling) + k * layout.filter();
+    prefetch_next<true>(taps + k * layout.filter(), count, layout);
     from_bins_pass(rows, columns, bins.at(0, block, k - first_row), bin_step(bins, tiling.bins_across()), halfway,
                    count);
     for (Dim r = 0; r < rows.out; ++r)

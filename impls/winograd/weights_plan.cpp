@@ -51,7 +51,9 @@ class WeightsPlan final : public PackedPlan {
   Dim workspace_floats() const override;
   std::string described(std::size_t part) const override;
   void clear(const Operands& operands, Team team) const override;
-  void run(const Tensors& tensors, float* workspace, Team team) const override;
+  /// A step is a part.
+  std::size_t steps() const override { return parts_.size(); }
+  void run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const override;
 
   void by_tiles(const Tiling& tiling, const Blocking& at, const Tensors& tensors, float* workspace, Team team) const;
   void by_slabs(const Tiling& tiling, const Blocking& at, const Tensors& tensors, float* workspace, Team team) const;
@@ -97,7 +99,7 @@ WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
 
   at.single_run = !at.split_tiles && at.run >= tiles;
   at.slab_k = kSlabBlocks;
-  const Dim in_l2 = l2_bytes() / static_cast<Dim>(sizeof(float)) * 5 / 8 / (bins * kSlabBlocks * kWidth * kWidth);
+  const Dim in_l2 = l2_floats() * 5 / 8 / (bins * kSlabBlocks * kWidth * kWidth);
   at.slab_c = std::clamp<Dim>(in_l2, 1, kSlabBlocks);
   at.slabs_across = ceil_div(c_blocks, at.slab_c);
   while (!at.split_tiles && at.slabs_across * ceil_div(k_blocks, at.slab_k) < team_size() && at.slab_k > 1)
@@ -129,13 +131,10 @@ void WeightsPlan::clear(const Operands& operands, Team team) const {
     for (Dim tap : dead_taps_) simd::store(dw + i * filters_.filter() + tap * kWidth, simd::zero());
 }
 
-void WeightsPlan::run(const Tensors& tensors, float* workspace, Team team) const {
-  for (std::size_t part = 0; part < parts_.size(); ++part) {
-    if (part > 0) team.barrier();  // the workspace is used again
-    const Blocking& at = blockings_[part];
-    at.split_tiles ? by_tiles(parts_[part], at, tensors, workspace, team)
-                   : by_slabs(parts_[part], at, tensors, workspace, team);
-  }
+void WeightsPlan::run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const {
+  const Blocking& at = blockings_[step];
+  at.split_tiles ? by_tiles(parts_[step], at, tensors, workspace, team)
+                 : by_slabs(parts_[step], at, tensors, workspace, team);
 }
 
 /// A block of channels of x, or after those one of dy.
