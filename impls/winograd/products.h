@@ -13,6 +13,9 @@ namespace convbwd::winograd {
 // small.
 inline constexpr Dim kDepth = 128;
 
+// Blocks of C that a product of the weight gradient passes over together: with fewer it loads more for each FMA.
+inline constexpr Dim kGradientBlocks = simd::kWidth == 4 ? 2 : 3;
+
 /// result[tile, c] = sum over k of tiles[tile, k] * filters[k, c], or += from the second block of k on, in every bin:
 /// blocks `k_blocks` of `tiles`; `filters` from block `filter_block` on, where row `filter_row` is the first lane of
 /// k_blocks; blocks [0, blocks) of `result`.

@@ -40,10 +40,10 @@ class WeightsPlan final : public PackedPlan {
  private:
   struct Blocking {
     bool split_tiles, single_run;
-    Dim copies, run;     // of D, each for a part of the tiles; tiles transformed at a time
-    Dim slab_c, slab_k;  // in blocks of channels
+    Dim copies, run;         // of D, each for a part of the tiles; tiles transformed at a time
+    Parts c_slabs, k_slabs;  // of blocks of channels
     BinLayout x, dy, gradients;
-    Dim slabs_across, slabs;
+    Dim slabs() const { return c_slabs.count * k_slabs.count; }
     Dim part_floats() const { return gradients.floats() + x.floats() + dy.floats(); }
   };
   Blocking blocking_of(const Tiling& tiling) const;
@@ -98,14 +98,13 @@ WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
   at.dy = {bins, k_blocks, at.run};
 
   at.single_run = !at.split_tiles && at.run >= tiles;
-  at.slab_k = kSlabBlocks;
-  const Dim in_l2 = l2_floats() * 5 / 8 / (bins * kSlabBlocks * kWidth * kWidth);
-  at.slab_c = std::clamp<Dim>(in_l2, 1, kSlabBlocks);
-  at.slabs_across = ceil_div(c_blocks, at.slab_c);
-  while (!at.split_tiles && at.slabs_across * ceil_div(k_blocks, at.slab_k) < team_size() && at.slab_k > 1)
-    at.slab_k = ceil_div(at.slab_k, 2);
-  at.slabs = at.slabs_across * ceil_div(k_blocks, at.slab_k);
-  if (at.single_run) at.gradients = {bins, at.slab_c, at.slab_k * kWidth};
+  const Dim in_l2 = std::clamp<Dim>(l2_floats() * 5 / 8 / (bins * kSlabBlocks * kWidth * kWidth), 1, kSlabBlocks);
+  at.c_slabs = parts_of_at_most(in_l2 > kGradientBlocks ? in_l2 / kGradientBlocks * kGradientBlocks : in_l2, c_blocks);
+  at.k_slabs = parts_of_at_most(kSlabBlocks, k_blocks);
+  if (!at.split_tiles)
+    while (at.slabs() < team_size() && at.k_slabs.count < k_blocks)
+      at.k_slabs.count = std::min(2 * at.k_slabs.count, k_blocks);
+  if (at.single_run) at.gradients = {bins, at.c_slabs.largest(), at.k_slabs.largest() * kWidth};
   return at;
 }
 
@@ -121,7 +120,7 @@ Dim WeightsPlan::workspace_floats() const {
 std::string WeightsPlan::described(std::size_t part) const {
   const Blocking& at = blockings_[part];
   return "runs of " + std::to_string(at.run) + " tiles, " +
-         (at.split_tiles ? "split among threads" : std::to_string(at.slabs) + " slabs of filters");
+         (at.split_tiles ? "split among threads" : std::to_string(at.slabs()) + " slabs of filters");
 }
 
 void WeightsPlan::clear(const Operands& operands, Team team) const {
@@ -205,12 +204,12 @@ void WeightsPlan::by_slabs(const Tiling& tiling, const Blocking& at, const Tenso
     }
     team.barrier();
 
-    const Range slabs = team.share(at.slabs);
+    const Range slabs = team.share(at.slabs());
     for (Dim slab = slabs.begin; slab < slabs.end; ++slab) {
-      const Dim c = slab % at.slabs_across * at.slab_c, k = slab / at.slabs_across * at.slab_k;
-      const Range c_blocks{c, std::min(c + at.slab_c, x.blocks)}, k_blocks{k, std::min(k + at.slab_k, dy.blocks)};
+      const Range c_blocks = at.c_slabs.part(slab % at.c_slabs.count);
+      const Range k_blocks = at.k_slabs.part(slab / at.c_slabs.count);
       Bins result = gradients;
-      if (!at.single_run) result.data = gradients.at(0, c, k * kWidth);
+      if (!at.single_run) result.data = gradients.at(0, c_blocks.begin, k_blocks.begin * kWidth);
       multiply({.tiling = tiling,
                 .span = span,
                 .dy = dy,
@@ -220,9 +219,10 @@ void WeightsPlan::by_slabs(const Tiling& tiling, const Blocking& at, const Tenso
                 .result = result,
                 .accumulate = first > 0});
       if (span.end < tiling.tiles()) continue;
+      const Range filters{k_blocks.begin * kWidth, k_blocks.end * kWidth};
       for (Dim block = c_blocks.begin; block < c_blocks.end; ++block)
-        bins_to_filters(result, block - c, k * kWidth, tiling, filters_, tensors.taps + block * filters_.block(),
-                        {k * kWidth, k_blocks.end * kWidth});
+        bins_to_filters(result, block - c_blocks.begin, filters.begin, tiling, filters_,
+                        tensors.taps + block * filters_.block(), filters);
     }
   }
 }
