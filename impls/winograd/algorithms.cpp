@@ -30,7 +30,7 @@ struct TileCode {
 template <const auto& kMatrices, Constants kConstants, int... s>
 struct AxisCode {
   static constexpr auto filter = code_of<kConstants>(filter_matrix(kMatrices));
-  static constexpr auto filter_gradient = code_of<kConstants>(transposed(kMatrices.G));
+  static constexpr auto filter_gradient = code_of<kConstants>(transposed(filter_matrix(kMatrices)));
   static constexpr std::array<TileSize, sizeof...(s)> sizes{TileCode<kMatrices, kConstants, s>::size...};
   // Of each sum: its additions, one that a shared even and odd part adds, and its coefficient, which may be rounded
   // too.

@@ -20,7 +20,7 @@ struct AxisAlgorithm {
   int taps;
   std::span<const TileSize> sizes;  // largest first
   LineTransform filter;             // G:  taps to bins; one tap to the value that all bins share
-  LineTransform filter_gradient;    // G': bins to taps
+  LineTransform filter_gradient;    // G': bins to taps; the sum of all bins to one tap
 
   int roundings;  // of an input, on its way through B', G and A' (or A, B' and G'), at most
 

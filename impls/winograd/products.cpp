@@ -112,12 +112,16 @@ void multiply(const TileProducts& at) {
 void multiply(const GradientProducts& at) {
   const StageTimer timer(kProducts);
   const Parts panels = parts_of_at_most(kGradientBlocks, at.c_blocks.size());
+  Dim begun = 0;  // filter bins that have a sum
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
     const Range rows = rows_of(at.tiling, at.span, bin);
+    const Dim filter_bin = at.tiling.filter_bin(bin);
+    const bool first = filter_bin == begun && !at.accumulate;
+    begun = std::max(begun, filter_bin + 1);
     // At least one run of steps, if only to store zeros.
     for (Dim begin = rows.begin; begin == rows.begin || begin < rows.end; begin += kDepth) {
       const Dim steps = std::clamp<Dim>(rows.end - begin, 0, kDepth);
-      const bool accumulate = at.accumulate || begin > rows.begin;
+      const bool accumulate = !first || begin > rows.begin;
       if (steps == 0 && accumulate) continue;
       for (Dim panel = 0; panel < panels.count; ++panel) {
         const Range span = panels.part(panel);
@@ -125,7 +129,8 @@ void multiply(const GradientProducts& at) {
         for (Dim block = at.k_blocks.begin; block < at.k_blocks.end; ++block)
           for (Dim lane = 0; lane < kWidth; lane += kLaneRows)
             product(steps, at.dy.at(bin, block, begin) + lane, at.x.at(bin, at.c_blocks.begin + span.begin, begin),
-                    at.x.block_stride(), at.result.at(bin, span.begin, (block - at.k_blocks.begin) * kWidth + lane),
+                    at.x.block_stride(),
+                    at.result.at(filter_bin, span.begin, (block - at.k_blocks.begin) * kWidth + lane),
                     at.result.block_stride(), accumulate);
       }
     }

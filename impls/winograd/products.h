@@ -31,8 +31,9 @@ struct TileProducts {
 };
 void multiply(const TileProducts& products);
 
-/// result[k, c] = sum over tiles of dy[tile, k] * x[tile, c], or += where `accumulate`, in every bin: lanes of dy's
-/// blocks `k_blocks`, x's blocks `c_blocks`. The first of them go to row 0 of block 0 of `result`.
+/// result[k, c] = sum over tiles of dy[tile, k] * x[tile, c], or += where `accumulate`, in every bin; bins whose
+/// filters are one bin have one sum. Lanes of dy's blocks `k_blocks`, x's blocks `c_blocks`. The first of them go to
+/// row 0 of block 0 of `result`.
 struct GradientProducts {
   const Tiling& tiling;
   Range span;

@@ -182,8 +182,8 @@ void bins_to_filters(const Bins& bins, Dim block, Dim first_row, const Tiling& t
     alignas(64) Halfway halfway;
     float* const first = taps + first_tap(layout, tiling) + k * layout.filter();
     prefetch_next<true>(taps + k * layout.filter(), count, layout);
-    from_bins_pass(rows, columns, bins.at(0, block, k - first_row), bin_step(bins, tiling.bins_across()), halfway,
-                   count);
+    from_bins_pass(rows, columns, bins.at(0, block, k - first_row), bin_step(bins, tiling.filter_bins_across()),
+                   halfway, count);
     for (Dim r = 0; r < rows.out; ++r)
       columns.run(halfway + r * row, {kWidth, rows.out * row}, first + r * step.row, {step.column, layout.filter()},
                   count);

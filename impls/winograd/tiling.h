@@ -78,7 +78,7 @@ class Tiling {
   Dim bins() const { return bins_down() * bins_across(); }
   Dim tiles() const { return begin_.back(); }
   /// Bins of the transformed filters. One tap along an axis has the same value in all bins along it, which is kept
-  /// once.
+  /// once; so is the sum of its gradients in them.
   Dim filter_bins_across() const { return columns_.algorithm->filter.out; }
   Dim filter_bins() const { return rows_.algorithm->filter.out * filter_bins_across(); }
   /// The one that the tiles' bin `bin` is multiplied by.

@@ -84,27 +84,29 @@ WeightsPlan::WeightsPlan(const Problem& problem, int threads, Layout layout, Fam
 }
 
 WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
-  const Dim bins = tiling.bins(), tiles = tiling.tiles(), c_blocks = blocks_of(filters_.C),
-            k_blocks = blocks_of(filters_.K), K = k_blocks * kWidth, C = c_blocks * kWidth;
+  const Dim bins = tiling.bins(), filter_bins = tiling.filter_bins(), tiles = tiling.tiles(),
+            c_blocks = blocks_of(filters_.C), k_blocks = blocks_of(filters_.K), K = k_blocks * kWidth,
+            C = c_blocks * kWidth;
   Blocking at{};
-  at.gradients = {bins, c_blocks, K};
-  at.split_tiles = at.gradients.floats() <= kSmallGradients;
+  at.gradients = {filter_bins, c_blocks, K};
+  at.split_tiles = bins * K * C <= kSmallGradients;
   at.copies = at.split_tiles ? std::min<Dim>(team_size(), tiles) : 1;
   const Dim a_part = ceil_div(tiles, at.copies);
-  const Dim run = std::clamp(at.gradients.floats(), kLeastRun, kMostRun);
+  const Dim run = std::clamp(bins * K * C, kLeastRun, kMostRun);
   const Dim most = std::max(run / (bins * (K + C)), kLeastTiles);
   at.run = ceil_div(a_part, ceil_div(a_part, most));
   at.x = {bins, c_blocks, at.run};
   at.dy = {bins, k_blocks, at.run};
 
   at.single_run = !at.split_tiles && at.run >= tiles;
-  const Dim in_l2 = std::clamp<Dim>(l2_floats() * 5 / 8 / (bins * kSlabBlocks * kWidth * kWidth), 1, kSlabBlocks);
+  const Dim in_l2 =
+      std::clamp<Dim>(l2_floats() * 5 / 8 / (filter_bins * kSlabBlocks * kWidth * kWidth), 1, kSlabBlocks);
   at.c_slabs = parts_of_at_most(in_l2 > kGradientBlocks ? in_l2 / kGradientBlocks * kGradientBlocks : in_l2, c_blocks);
   at.k_slabs = parts_of_at_most(kSlabBlocks, k_blocks);
   if (!at.split_tiles)
     while (at.slabs() < team_size() && at.k_slabs.count < k_blocks)
       at.k_slabs.count = std::min(2 * at.k_slabs.count, k_blocks);
-  if (at.single_run) at.gradients = {bins, at.c_slabs.largest(), at.k_slabs.largest() * kWidth};
+  if (at.single_run) at.gradients = {filter_bins, at.c_slabs.largest(), at.k_slabs.largest() * kWidth};
   return at;
 }
 
