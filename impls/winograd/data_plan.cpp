@@ -8,12 +8,11 @@
 //         M += V U in each bin                            M, tiles x 32, stays in L2
 //       tiles of dx from M
 //
-// Of U and V, the one with fewer rows (channels of dx, tiles) is made ahead and shared by all threads; the other is
-// made where it is used and never leaves the cache. So images of many pixels are split into blocks of tiles, and layers
-// with more channels than tiles (7 x 7, 512 channels) by channels (for 32 of them, then each part, then filters), where
-// nobody writes 16/9 (F(2,3)) or 4 times (F(4,3)) all filters to memory. Either way the parts that have the same rows
-// take turns, for they read the same dy, and with a stride of two each writes every other pixel of the same cache
-// lines.
+// Of U and V, one is made ahead and shared by all threads; the other is made where it is used and never leaves the
+// cache. *By tiles*, U is made ahead and each thread takes blocks of tiles: many pixels, and so few filters that V fits
+// in L2. *By channels* (for some hundred tiles, then 32 channels, then each part, then filters) V is made ahead: nobody
+// writes 16/9 (F(2,3)) or 4 times (F(4,3)) all filters to memory. Either way the parts that have the same rows take
+// turns, for they read the same dy, and with a stride of two each writes every other pixel of the same cache lines.
 //
 // What was tried (Zen 3, one thread): the next bin's tiles and filters asked for ahead: nothing to 10 % worse; so the
 // lines of V before a batch of tiles writes them, and the pixels of the next batch: the transforms got 0 to 20 %
@@ -38,7 +37,14 @@ using simd::kWidth;
 // 188 -> 219 % @ 28x28 dilated by 2; 128 channels lose 10 % by it (Zen 3).
 constexpr Dim kLeastTiles = 24, kMostBlock = 128;
 constexpr Dim kFiltersInL3 = 2 * 1024 * 1024;  // floats of one part
-// What a thread transforms at a time of tiles that are transformed ahead.
+// With more than 1.5 times L2 of V in the smallest block, by channels even if there are more tiles: F(4,3), 256 filters
+// and channels, 0.90 of the time @ 56x56, F(6,3) 0.95; 512 filters, 256 channels @ 28x28 0.89; 128 filters 1.2 (Zen 3).
+// With few channels V is not used often enough to be written to memory.
+constexpr Dim kLeastChannels = 128;
+// Tiles that are transformed ahead, at most: 7 to 26 MB of V, which L3 holds. Half as many: the filters' transforms are
+// 6 to 9 % of the time rather than 3.
+constexpr Dim kMostAhead = 256;
+// What a thread transforms at a time of them.
 constexpr Dim kPieceTiles = 24;
 // Channels of dx that are computed together, in vectors.
 constexpr Dim kChannelBlocks = 32 / kWidth;
@@ -49,14 +55,14 @@ class DataPlan final : public PackedPlan {
 
  private:
   struct Blocking {
-    Parts tiles;                      // as many blocks in all parts that take turns; one if transformed ahead
+    Parts tiles;                      // as many blocks in all parts that take turns
     Dim depth;                        // blocks of K
     BinLayout shared, own, products;  // own: tiles if the filters are transformed ahead, filters otherwise
   };
   /// Of a block.
   Dim most_tiles(const Tiling& tiling) const;
   Blocking by_tiles(const Tiling& tiling, Dim blocks) const;
-  Blocking by_channels(const Tiling& tiling) const;
+  Blocking by_channels(const Tiling& tiling, Dim blocks) const;
 
   Dim workspace_floats() const override { return shared_floats_ + team_size() * own_floats_; }
   std::string described(std::size_t part) const override;
@@ -64,8 +70,9 @@ class DataPlan final : public PackedPlan {
   /// A step is a range of rows, whose parts take turns.
   std::size_t steps() const override { return rows_.size(); }
   void run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const override;
-  void run_tiles(std::size_t part, Dim i, const Tensors& tensors, const Bins& filters, Carver own) const;
-  void run_channels(std::size_t part, Range c, const Tensors& tensors, const Bins& tile_bins, Carver own) const;
+  void run_tiles(std::size_t part, Range tiles, const Tensors& tensors, const Bins& filters, Carver own) const;
+  void run_channels(std::size_t part, Range tiles, Range c, const Tensors& tensors, const Bins& tile_bins,
+                    Carver own) const;
 
   void transform_filters(const Tiling& tiling, const float* taps, Dim c, Range k, const Bins& bins, Dim block,
                          Dim first_row) const {
@@ -103,16 +110,18 @@ std::vector<Dim> uncovered(Dim extent, const std::vector<AxisTiling>& parts) {
 
 DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, Family family)
     : PackedPlan(problem, Pass::data, threads, layout, family) {
-  Dim tiles = 0;
-  for (const Tiling& tiling : parts_) tiles = std::max(tiles, tiling.tiles());
-  filters_ahead_ = tiles > filters_.C;
+  Dim tiles = 0, bins = 0;
+  for (const Tiling& tiling : parts_) tiles = std::max(tiles, tiling.tiles()), bins = std::max(bins, tiling.bins());
+  const bool fits = kLeastTiles * bins * padded(filters_.K) <= l2_floats() * 3 / 2;
+  filters_ahead_ = tiles > filters_.C && (fits || filters_.C < kLeastChannels);
   for (std::size_t first = 0; first < parts_.size(); first += columns_.size()) {
     const std::span parts(&parts_[first], columns_.size());
     Dim blocks = 1, shared = 0;
-    for (const Tiling& tiling : parts) blocks = std::max(blocks, ceil_div(tiling.tiles(), most_tiles(tiling)));
+    for (const Tiling& tiling : parts)
+      blocks = std::max(blocks, ceil_div(tiling.tiles(), filters_ahead_ ? most_tiles(tiling) : kMostAhead));
     for (const Tiling& tiling : parts) {
       const Blocking at =
-          filters_ahead_ ? by_tiles(tiling, ceil_div(blocks, team_size()) * team_size()) : by_channels(tiling);
+          filters_ahead_ ? by_tiles(tiling, ceil_div(blocks, team_size()) * team_size()) : by_channels(tiling, blocks);
       blockings_.push_back(at);
       shared += at.shared.floats();
       own_floats_ = std::max(own_floats_, at.own.floats() + at.products.floats());
@@ -142,21 +151,23 @@ DataPlan::Blocking DataPlan::by_tiles(const Tiling& tiling, Dim blocks) const {
           .products = {tiling.bins(), kChannelBlocks, tiles.largest()}};
 }
 
-DataPlan::Blocking DataPlan::by_channels(const Tiling& tiling) const {
+DataPlan::Blocking DataPlan::by_channels(const Tiling& tiling, Dim blocks) const {
+  const Parts tiles{tiling.tiles(), blocks};
   const Dim in_l2 = l2_floats() * 5 / 8 / (tiling.filter_bins() * kChannelBlocks * kWidth * kWidth);
   const Dim depth = std::clamp<Dim>(in_l2, 1, std::min(kDepth / kWidth, blocks_of(filters_.K)));
-  return {.tiles = {tiling.tiles(), 1},
+  return {.tiles = tiles,
           .depth = depth,
-          .shared = {tiling.bins(), blocks_of(filters_.K), tiling.tiles()},
+          .shared = {tiling.bins(), blocks_of(filters_.K), tiles.largest()},
           .own = {tiling.filter_bins(), kChannelBlocks, depth * kWidth},
-          .products = {tiling.bins(), kChannelBlocks, tiling.tiles()}};
+          .products = {tiling.bins(), kChannelBlocks, tiles.largest()}};
 }
 
 std::string DataPlan::described(std::size_t part) const {
   const Blocking& at = blockings_[part];
-  return filters_ahead_ ? "blocks of " + std::to_string(at.tiles.largest()) + " tiles, filters transformed ahead"
-                        : std::to_string(at.depth * kWidth) + " filters transformed in cache at a time, all " +
-                              std::to_string(at.tiles.total) + " tiles ahead";
+  const std::string tiles = std::to_string(at.tiles.largest()) + " tiles";
+  return filters_ahead_
+             ? "blocks of " + tiles + ", filters transformed ahead"
+             : std::to_string(at.depth * kWidth) + " filters transformed in cache at a time, " + tiles + " ahead";
 }
 
 void DataPlan::clear(const Operands& operands, Team team) const {
@@ -180,40 +191,62 @@ void DataPlan::run(std::size_t step, const Tensors& tensors, float* workspace, T
   Carver carver(workspace);
   std::vector<Bins> shared;
   shared.reserve(end - begin);
-  for (std::size_t part = begin; part < end; ++part) {
-    const Tiling& tiling = parts_[part];
-    const Bins bins = shared.emplace_back(carver.take(blockings_[part].shared));
-    const Parts pieces = parts_of_at_most(filters_ahead_ ? kWidth : kPieceTiles, bins.rows);
-    const Range share = team.share(bins.blocks * pieces.count);
-    for (Dim i = share.begin; i < share.end; ++i) {
-      const Dim block = i / pieces.count;
-      const Range piece = pieces.part(i % pieces.count);
-      filters_ahead_ ? transform_filters(tiling, tensors.taps, block, piece, bins, block, 0)
-                     : transform_tiles(tiling, tensors.wide, block, piece, bins, 0);
-    }
-  }
-  team.barrier();
-
+  for (std::size_t part = begin; part < end; ++part) shared.push_back(carver.take(blockings_[part].shared));
   const Carver own(workspace + shared_floats_ + team.rank * own_floats_);
+  const Dim blocks = blockings_[begin].tiles.count;
+  const auto for_each_part = [&](auto visit) {
+    for (std::size_t part = begin; part < end; ++part) visit(part, shared[part - begin]);
+  };
+  // The team makes `rows` of the shared bins, in pieces.
+  const auto make = [&](const Bins& bins, Dim rows, Dim most, auto transform) {
+    const Parts pieces = parts_of_at_most(most, rows);
+    const Range share = team.share(bins.blocks * pieces.count);
+    for (Dim i = share.begin; i < share.end; ++i) transform(i / pieces.count, pieces.part(i % pieces.count));
+  };
+
+  if (filters_ahead_) {
+    for_each_part([&](std::size_t part, const Bins& bins) {
+      make(bins, bins.rows, kWidth,
+           [&](Dim c, Range k) { transform_filters(parts_[part], tensors.taps, c, k, bins, c, 0); });
+    });
+    team.barrier();
+    const Range mine = team.share(blocks);
+    for (Dim i = mine.begin; i < mine.end; ++i)
+      for_each_part([&](std::size_t part, const Bins& bins) {
+        run_tiles(part, blockings_[part].tiles.part(i), tensors, bins, own);
+      });
+    return;
+  }
+
   const Parts chunks = parts_of_at_most(kChannelBlocks, narrow_.blocks());
-  const Range mine = team.share(filters_ahead_ ? blockings_[begin].tiles.count : chunks.count);
-  for (Dim i = mine.begin; i < mine.end; ++i)
-    for (std::size_t part = begin; part < end; ++part)
-      filters_ahead_ ? run_tiles(part, i, tensors, shared[part - begin], own)
-                     : run_channels(part, chunks.part(i), tensors, shared[part - begin], own);
+  const Range mine = team.share(chunks.count);
+  for (Dim i = 0; i < blocks; ++i) {
+    if (i > 0) team.barrier();  // the tiles are written again
+    for_each_part([&](std::size_t part, const Bins& bins) {
+      const Range tiles = blockings_[part].tiles.part(i);
+      make(bins, tiles.size(), kPieceTiles, [&](Dim k, Range piece) {
+        transform_tiles(parts_[part], tensors.wide, k, {tiles.begin + piece.begin, tiles.begin + piece.end}, bins,
+                        tiles.begin);
+      });
+    });
+    team.barrier();
+    for (Dim chunk = mine.begin; chunk < mine.end; ++chunk)
+      for_each_part([&](std::size_t part, const Bins& bins) {
+        run_channels(part, blockings_[part].tiles.part(i), chunks.part(chunk), tensors, bins, own);
+      });
+  }
 }
 
-void DataPlan::run_tiles(std::size_t part, Dim i, const Tensors& tensors, const Bins& filters, Carver own) const {
+void DataPlan::run_tiles(std::size_t part, Range tiles, const Tensors& tensors, const Bins& filters, Carver own) const {
   const Blocking& at = blockings_[part];
   const Tiling& tiling = parts_[part];
-  const Range span = at.tiles.part(i);
   const Bins tile_bins = own.take(at.own), products = own.take(at.products);
-  for (Dim k = 0; k < tile_bins.blocks; ++k) transform_tiles(tiling, tensors.wide, k, span, tile_bins, span.begin);
+  for (Dim k = 0; k < tile_bins.blocks; ++k) transform_tiles(tiling, tensors.wide, k, tiles, tile_bins, tiles.begin);
   for (Dim c = 0; c < filters.blocks; c += kChannelBlocks) {
     const Dim c_blocks = std::min(kChannelBlocks, filters.blocks - c);
     for (Dim k = 0; k < tile_bins.blocks; k += at.depth)
       multiply({.tiling = tiling,
-                .span = span,
+                .span = tiles,
                 .tiles = tile_bins,
                 .k_blocks = {k, std::min(k + at.depth, tile_bins.blocks)},
                 .filters = filters,
@@ -221,23 +254,22 @@ void DataPlan::run_tiles(std::size_t part, Dim i, const Tensors& tensors, const 
                 .filter_row = k * kWidth,
                 .result = products,
                 .blocks = c_blocks});
-    write_tiles(tiling, products, span, span.begin, c, c_blocks, tensors.narrow);
+    write_tiles(tiling, products, tiles, tiles.begin, c, c_blocks, tensors.narrow);
   }
 }
 
-void DataPlan::run_channels(std::size_t part, Range c, const Tensors& tensors, const Bins& tile_bins,
+void DataPlan::run_channels(std::size_t part, Range tiles, Range c, const Tensors& tensors, const Bins& tile_bins,
                             Carver own) const {
   const Blocking& at = blockings_[part];
   const Tiling& tiling = parts_[part];
   const Bins filters = own.take(at.own), products = own.take(at.products);
-  const Range all{0, tiling.tiles()};
   for (Dim k = 0; k < tile_bins.blocks; k += at.depth) {
     const Range depth{k, std::min(k + at.depth, tile_bins.blocks)};
     for (Dim block = 0; block < c.size(); ++block)
       transform_filters(tiling, tensors.taps, c.begin + block, {depth.begin * kWidth, depth.end * kWidth}, filters,
                         block, depth.begin * kWidth);
     multiply({.tiling = tiling,
-              .span = all,
+              .span = tiles,
               .tiles = tile_bins,
               .k_blocks = depth,
               .filters = filters,
@@ -246,7 +278,7 @@ void DataPlan::run_channels(std::size_t part, Range c, const Tensors& tensors, c
               .result = products,
               .blocks = c.size()});
   }
-  write_tiles(tiling, products, all, 0, c.begin, c.size(), tensors.narrow);
+  write_tiles(tiling, products, tiles, tiles.begin, c.begin, c.size(), tensors.narrow);
 }
 
 }  // namespace
