@@ -117,6 +117,25 @@ TEST_P(Winograd, HardDataStayWithinTheBound) {
       }
 }
 
+/// Layers that are large enough to be cut in every way that there is, by what the plans say of themselves.
+TEST_P(Winograd, EveryWay) {
+  std::string said;
+  for (const char* text : {"mb1ic9ih26oc9kh3ph1", "mb1ic264ih14oc264kh3ph1", "mb8ic264ih26oc264kh3ph1",
+                           "mb8ic264ih29oc260kh3sh2ph1", "mb1ic277ih31iw34oc16kh1kw2", "mb1ic9ih26oc9kh5ph2",
+                           "mb1ic264ih14oc264kh5ph2", "mb8ic264ih26oc264kh5ph2", "mb1ic420ih34iw34oc16kh1kw5ph0pw2"})
+    for (int threads : {1, 3}) {
+      const Problem problem = problem_of(text);
+      for (Pass pass : {Pass::data, Pass::weights}) {
+        if (!GetParam()->supports(problem, pass)) continue;
+        said += Session(*GetParam(), problem, pass, {threads, Layout::native, {}}).plan().resolved() + "\n";
+      }
+      expect_right(problem, Data::normal, threads);
+    }
+  for (const char* way : {"filters transformed ahead", "filters transformed in cache", "split among threads",
+                          "slabs of filters", "bin by bin"})
+    EXPECT_NE(said.find(way), std::string::npos) << way << " is in none of\n" << said;
+}
+
 INSTANTIATE_TEST_SUITE_P(, Winograd, testing::ValuesIn(rows()), test_name);
 
 }  // namespace

@@ -112,10 +112,11 @@ void multiply(const TileProducts& at) {
 void multiply(const GradientProducts& at) {
   const StageTimer timer(kProducts);
   const Parts panels = parts_of_at_most(kGradientBlocks, at.c_blocks.size());
-  Dim begun = 0;  // filter bins that have a sum
+  Dim begun = at.filter_bins.begin;  // those before it have a sum
   for (Dim bin = 0; bin < at.tiling.bins(); ++bin) {
-    const Range rows = rows_of(at.tiling, at.span, bin);
     const Dim filter_bin = at.tiling.filter_bin(bin);
+    if (filter_bin < at.filter_bins.begin || filter_bin >= at.filter_bins.end) continue;
+    const Range rows = rows_of(at.tiling, at.span, bin);
     const bool first = filter_bin == begun && !at.accumulate;
     begun = std::max(begun, filter_bin + 1);
     // At least one run of steps, if only to store zeros.

@@ -31,14 +31,14 @@ struct TileProducts {
 };
 void multiply(const TileProducts& products);
 
-/// result[k, c] = sum over tiles of dy[tile, k] * x[tile, c], or += where `accumulate`, in every bin; bins whose
-/// filters are one bin have one sum. Lanes of dy's blocks `k_blocks`, x's blocks `c_blocks`. The first of them go to
-/// row 0 of block 0 of `result`.
+/// result[k, c] = sum over tiles of dy[tile, k] * x[tile, c], or += where `accumulate`, in these bins of the
+/// filters; those of the tiles that meet the same one have one sum. Lanes of dy's blocks `k_blocks`, x's blocks
+/// `c_blocks`. The first of them go to row 0 of block 0 of `result`.
 struct GradientProducts {
   const Tiling& tiling;
   Range span;
   const Bins &dy, &x;
-  Range k_blocks, c_blocks;
+  Range filter_bins, k_blocks, c_blocks;
   const Bins& result;
   bool accumulate;
 };
