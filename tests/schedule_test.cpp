@@ -74,6 +74,16 @@ TEST(Schedule, AHiccupMakesNobodySlow) {
   EXPECT_EQ(rounds, 6);
 }
 
+TEST(Schedule, WhoIsTwiceAsSlowOnceRunsAgainThoughItIsATenthOfTheTime) {
+  // 0.4 s for the fastest, in ten rounds, would be all there is.
+  Schedule schedule(2, 1, 0.4);
+  schedule.ran(0, 0.04, 0.004);
+  schedule.ran(1, 0.04, 0.010);
+  EXPECT_TRUE(schedule.takes_part(1, 1, 0.08));
+  schedule.ran(1, 0.04, 0.010);
+  EXPECT_FALSE(schedule.takes_part(1, 2, 0.16)) << "as slow as before";
+}
+
 TEST(Schedule, RoundsHaveAnEnd) { EXPECT_EQ(race({1e-6}, 1, 1e6).rounds[0], Schedule::kMostRounds); }
 
 }  // namespace
