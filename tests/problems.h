@@ -35,6 +35,9 @@ inline constexpr const char* kAwkwardDescriptors[] = {
     "mb2ic6ih9iw13oc10oh10ow12kh3kw3ph2pw1",
     "mb1ic9ih7iw6oc5oh4ow3kh3kw3ph1pw0",
     "mb1ic3ih5iw7oc4kh3kw3ph4pw3",
+    // windows without a pixel along one axis or the other
+    "mb1ic2ih1iw1oc3oh1ow2kh3kw3ph1pw4",
+    "mb2ic3ih1iw4oc2oh2ow3kh3kw3ph4pw1",
     // 1x1, strides 1 and 2, and with a pad
     "mb2ic13ih5iw7oc11kh1kw1",
     "mb3ic17ih9iw6oc24kh1kw1",

@@ -67,8 +67,8 @@ class DataPlan final : public PackedPlan {
   Dim workspace_floats() const override { return shared_floats_ + team_size() * own_floats_; }
   std::string described(std::size_t part) const override;
   void clear(const Operands& operands, Team team) const override;
-  /// A step is a range of rows, whose parts take turns.
-  std::size_t steps() const override { return rows_.size(); }
+  /// A step is a range of rows, whose parts take turns; there are none where no column meets a tap.
+  std::size_t steps() const override { return columns_.empty() ? 0 : rows_.size(); }
   void run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const override;
   void run_tiles(std::size_t part, Range tiles, const Tensors& tensors, const Bins& filters, Carver own) const;
   void run_channels(std::size_t part, Range tiles, Range c, const Tensors& tensors, const Bins& tile_bins,
