@@ -59,6 +59,9 @@ class PackedPlan : public Plan {
   bool groups_apart_;
 };
 
+/// Tiles of a run of the weight gradient, at least; of several runs each has more than half as many.
+inline constexpr Dim kLeastRunTiles = 32;
+
 std::unique_ptr<Plan> data_plan(const Problem& problem, int threads, Layout layout, Family family);
 std::unique_ptr<Plan> weights_plan(const Problem& problem, int threads, Layout layout, Family family);
 

@@ -5,7 +5,8 @@
 #include "winograd/tiling.h"
 
 // The matrix products between the transforms, one a bin, over the tiles of a span that have it; the span's first tile
-// is row 0 of the bins. Results do not depend on how blocks, tiles or filters are shared among calls.
+// is row 0 of the bins. Results do not depend on how rows or blocks of C are shared among calls, but
+// on where sums are cut: k_blocks of TileProducts, spans of GradientProducts.
 namespace convbwd::winograd {
 
 // Sums of products kept in registers before they are added to memory, at most: as long as a panel of filters, 128 lanes

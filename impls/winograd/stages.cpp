@@ -112,8 +112,8 @@ void for_each_batch(Range filters, Visit visit) {
   for (Dim k = filters.begin; k < filters.end; k += kMostTiles) visit(k, std::min(kMostTiles, filters.end - k));
 }
 
-/// Asks for the filters that follow `filters` of them, to be read or written next: they come from L3 or memory, nine
-/// lines and a half apart for every two, and a transform that waits for them takes a third longer.
+/// Asks for the filters that follow `filters` of them, to be read or written next: they come from L3 or memory, and
+/// a transform that waits for them takes half as long again.
 template <bool to_write>
 void prefetch_next(const float* filter, Dim filters, const FilterLayout& layout) {
   const Dim begin = filters * layout.filter();

@@ -33,7 +33,6 @@ constexpr Dim kSmallGradients = 1024 * 1024;
 //   64 channels @ 56x56: 1.5 MB rather than 0.25  9.6 -> 8.5 ms
 constexpr Dim kLeastRun = 384 * 1024, kMostRun = 8 * 1024 * 1024;
 constexpr Dim kSlabBlocks = 64 / kWidth;
-constexpr Dim kLeastTiles = 32;
 
 class WeightsPlan final : public PackedPlan {
  public:
@@ -100,7 +99,7 @@ WeightsPlan::Blocking WeightsPlan::blocking_of(const Tiling& tiling) const {
   at.copies = split_tiles ? std::min<Dim>(team_size(), tiles) : 1;
   const Dim a_part = ceil_div(tiles, at.copies);
   const Dim run = std::clamp(bins * K * C, kLeastRun, kMostRun);
-  const Dim most = std::max(run / (bins * (K + C)), kLeastTiles);
+  const Dim most = std::max(run / (bins * (K + C)), kLeastRunTiles);
   at.run = ceil_div(a_part, ceil_div(a_part, most));
   at.x = {bins, c_blocks, at.run};
   at.dy = {bins, k_blocks, at.run};
@@ -166,7 +165,7 @@ void WeightsPlan::transform(const Tiling& tiling, const Tensors& tensors, Dim bl
 /// All channels of a run of tiles, by all threads.
 void WeightsPlan::transform_run(const Tiling& tiling, const Tensors& tensors, Range tiles, const Bins& x,
                                 const Bins& dy, Team team) const {
-  const Parts pieces = parts_of_at_most(kLeastTiles, tiles.size());
+  const Parts pieces = parts_of_at_most(kLeastRunTiles, tiles.size());
   const Range share = team.share((x.blocks + dy.blocks) * pieces.count);
   for (Dim i = share.begin; i < share.end; ++i) {
     const Range piece = pieces.part(i % pieces.count);

@@ -48,14 +48,20 @@ std::unique_ptr<Plan> plan(const Problem& problem, Pass pass, const PlanOptions&
   return options.layout == Layout::native ? std::move(plan) : packing_inside(std::move(plan), pass);
 }
 
-/// Those of the transforms, and of a sum over filters, or over tiles, that is added up by kDepth.
+/// Those of the transforms, and of a sum over filters, or over tiles: in registers, by kDepth at most, and then in
+/// memory, once a block of filters or a run of tiles, and for dw in as many bins of the tiles as share one of the
+/// filters.
 template <int m>
 double roundings(const Problem& problem, Pass pass) {
   double most = 0;
   for (const AxisTiling& rows : tilings_of(rows_of(problem), pass, {m}))
     for (const AxisTiling& columns : tilings_of(columns_of(problem), pass, {m})) {
-      const Dim products = pass == Pass::data ? problem.K_per_group() : Tiling(rows, columns, problem.N).tiles();
-      const Dim depth = std::min(products, kDepth) + ceil_div(products, simd::kWidth);
+      const Tiling tiling(rows, columns, problem.N);
+      const bool data = pass == Pass::data;
+      const Dim products = data ? problem.K_per_group() : tiling.tiles();
+      const Dim additions = data ? ceil_div(products, simd::kWidth)
+                                 : ceil_div(products, kLeastRunTiles / 2) * tiling.bins() / tiling.filter_bins();
+      const Dim depth = std::min(products, kDepth) + additions;
       most = std::max(most, static_cast<double>(rows.algorithm->roundings + columns.algorithm->roundings + depth));
     }
   return most;
