@@ -14,7 +14,7 @@
 // writes 16/9 (F(2,3)) or 4 times (F(4,3)) all filters to memory. Either way the parts that have the same rows take
 // turns, for they read the same dy, and with a stride of two each writes every other pixel of the same cache lines.
 //
-// What was tried (Zen 3, one thread): the next bin's tiles and filters asked for ahead: nothing to 10 % worse; so the
+// What was tried (Zen 3, one thread): the next bin's filters asked for ahead: nothing to 10 % worse; so the
 // lines of V before a batch of tiles writes them, and the pixels of the next batch: the transforms got 0 to 20 %
 // faster, the whole not beyond the noise. Blocks of tiles of a quarter to all of L2: within the noise. With a stride of
 // two the parts of a range of rows in turns: 0 to 9 % faster than one after the other; all four in turns: products a
