@@ -127,7 +127,7 @@ TEST_P(Winograd, EveryWay) {
       const Problem problem = problem_of(text);
       for (Pass pass : {Pass::data, Pass::weights}) {
         if (!GetParam()->supports(problem, pass)) continue;
-        said += Session(*GetParam(), problem, pass, {threads, Layout::native, {}}).plan().resolved() + "\n";
+        said += GetParam()->plan(problem, pass, {threads, Layout::native, {}})->resolved() + "\n";
       }
       expect_right(problem, Data::normal, threads);
     }

@@ -22,6 +22,7 @@
 
 #include "avx2/data_tile.h"
 #include "avx2/packing.h"
+#include "core/caches.h"
 #include "core/joined_rows.h"
 #include "core/phases.h"
 
@@ -127,7 +128,6 @@ DataGradient::DataGradient(const Problem& problem, int threads)
   // An odd number of cache lines from one block of filters to the next: as powers of two, all of them would meet in the
   // same few sets of L1.
   const Dim panel_rows = std::min(at.P, bands_.largest() + beyond_ - lowest_ - 1);
-  constexpr Dim kLine = 16;
   panel_plane_ = (panel_rows * columns * kLanes + kLine - 1) / (2 * kLine) * (2 * kLine) + kLine;
   panel_floats_ = k_vectors_ * panel_plane_;
 }

@@ -58,11 +58,16 @@ class DataPlan final : public PackedPlan {
     Parts tiles;                      // as many blocks in all parts that take turns
     Dim depth;                        // blocks of K
     BinLayout shared, own, products;  // own: tiles if the filters are transformed ahead, filters otherwise
+    Dim shared_at = 0;                // floats from the workspace's beginning to the shared bins
+  };
+  /// The parts [begin, end) that take turns.
+  struct Turns {
+    std::size_t begin, end;
   };
   /// Of a block.
   Dim most_tiles(const Tiling& tiling) const;
-  Blocking by_tiles(const Tiling& tiling, Dim blocks) const;
-  Blocking by_channels(const Tiling& tiling, Dim blocks) const;
+  Blocking tiles_blocking(const Tiling& tiling, Dim blocks) const;
+  Blocking channels_blocking(const Tiling& tiling, Dim blocks) const;
 
   Dim workspace_floats() const override { return shared_floats_ + team_size() * own_floats_; }
   std::string described(std::size_t part) const override;
@@ -70,10 +75,18 @@ class DataPlan final : public PackedPlan {
   /// A step is a range of rows, whose parts take turns; there are none where no column meets a tap.
   std::size_t steps() const override { return columns_.empty() ? 0 : rows_.size(); }
   void run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const override;
+  void by_tiles(Turns parts, const Tensors& tensors, float* workspace, Team team) const;
+  void by_channels(Turns parts, const Tensors& tensors, float* workspace, Team team) const;
   void run_tiles(std::size_t part, Range tiles, const Tensors& tensors, const Bins& filters, Carver own) const;
   void run_channels(std::size_t part, Range tiles, Range c, const Tensors& tensors, const Bins& tile_bins,
                     Carver own) const;
 
+  Bins shared_bins(std::size_t part, float* workspace) const {
+    return {blockings_[part].shared, workspace + blockings_[part].shared_at};
+  }
+  Carver own_bins(float* workspace, Team team) const {
+    return Carver(workspace + shared_floats_ + team.rank * own_floats_);
+  }
   void transform_filters(const Tiling& tiling, const float* taps, Dim c, Range k, const Bins& bins, Dim block,
                          Dim first_row) const {
     filters_to_bins(filters_, taps + c * filters_.block(), k, tiling, bins, block, first_row);
@@ -111,7 +124,10 @@ std::vector<Dim> uncovered(Dim extent, const std::vector<AxisTiling>& parts) {
 DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, Family family)
     : PackedPlan(problem, Pass::data, threads, layout, family) {
   Dim tiles = 0, bins = 0;
-  for (const Tiling& tiling : parts_) tiles = std::max(tiles, tiling.tiles()), bins = std::max(bins, tiling.bins());
+  for (const Tiling& tiling : parts_) {
+    tiles = std::max(tiles, tiling.tiles());
+    bins = std::max(bins, tiling.bins());
+  }
   const bool fits = kLeastTiles * bins * padded(filters_.K) <= l2_floats() * 3 / 2;
   filters_ahead_ = tiles > filters_.C && (fits || filters_.C < kLeastChannels);
   for (std::size_t first = 0; first < parts_.size(); first += columns_.size()) {
@@ -120,9 +136,10 @@ DataPlan::DataPlan(const Problem& problem, int threads, Layout layout, Family fa
     for (const Tiling& tiling : parts)
       blocks = std::max(blocks, ceil_div(tiling.tiles(), filters_ahead_ ? most_tiles(tiling) : kMostAhead));
     for (const Tiling& tiling : parts) {
-      const Blocking at =
-          filters_ahead_ ? by_tiles(tiling, ceil_div(blocks, team_size()) * team_size()) : by_channels(tiling, blocks);
-      blockings_.push_back(at);
+      Blocking& at =
+          blockings_.emplace_back(filters_ahead_ ? tiles_blocking(tiling, ceil_div(blocks, team_size()) * team_size())
+                                                 : channels_blocking(tiling, blocks));
+      at.shared_at = shared;
       shared += at.shared.floats();
       own_floats_ = std::max(own_floats_, at.own.floats() + at.products.floats());
     }
@@ -142,7 +159,7 @@ Dim DataPlan::most_tiles(const Tiling& tiling) const {
   return std::clamp(l2_floats() * 3 / 4 / tile_floats, least, kMostBlock);
 }
 
-DataPlan::Blocking DataPlan::by_tiles(const Tiling& tiling, Dim blocks) const {
+DataPlan::Blocking DataPlan::tiles_blocking(const Tiling& tiling, Dim blocks) const {
   const Parts tiles{tiling.tiles(), blocks};
   return {.tiles = tiles,
           .depth = kDepth / kWidth,
@@ -151,7 +168,7 @@ DataPlan::Blocking DataPlan::by_tiles(const Tiling& tiling, Dim blocks) const {
           .products = {tiling.bins(), kChannelBlocks, tiles.largest()}};
 }
 
-DataPlan::Blocking DataPlan::by_channels(const Tiling& tiling, Dim blocks) const {
+DataPlan::Blocking DataPlan::channels_blocking(const Tiling& tiling, Dim blocks) const {
   const Parts tiles{tiling.tiles(), blocks};
   const Dim in_l2 = l2_floats() * 5 / 8 / (tiling.filter_bins() * kChannelBlocks * kWidth * kWidth);
   const Dim depth = std::clamp<Dim>(in_l2, 1, std::min(kDepth / kWidth, blocks_of(filters_.K)));
@@ -187,53 +204,41 @@ void DataPlan::clear(const Operands& operands, Team team) const {
 }
 
 void DataPlan::run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const {
-  const std::size_t begin = step * columns_.size(), end = begin + columns_.size();
-  Carver carver(workspace);
-  std::vector<Bins> shared;
-  shared.reserve(end - begin);
-  for (std::size_t part = begin; part < end; ++part) shared.push_back(carver.take(blockings_[part].shared));
-  const Carver own(workspace + shared_floats_ + team.rank * own_floats_);
-  const Dim blocks = blockings_[begin].tiles.count;
-  const auto for_each_part = [&](auto visit) {
-    for (std::size_t part = begin; part < end; ++part) visit(part, shared[part - begin]);
-  };
-  // The team makes `rows` of the shared bins, in pieces.
-  const auto make = [&](const Bins& bins, Dim rows, Dim most, auto transform) {
-    const Parts pieces = parts_of_at_most(most, rows);
-    const Range share = team.share(bins.blocks * pieces.count);
-    for (Dim i = share.begin; i < share.end; ++i) transform(i / pieces.count, pieces.part(i % pieces.count));
-  };
+  const Turns parts{step * columns_.size(), (step + 1) * columns_.size()};
+  filters_ahead_ ? by_tiles(parts, tensors, workspace, team) : by_channels(parts, tensors, workspace, team);
+}
 
-  if (filters_ahead_) {
-    for_each_part([&](std::size_t part, const Bins& bins) {
-      make(bins, bins.rows, kWidth,
-           [&](Dim c, Range k) { transform_filters(parts_[part], tensors.taps, c, k, bins, c, 0); });
-    });
-    team.barrier();
-    const Range mine = team.share(blocks);
-    for (Dim i = mine.begin; i < mine.end; ++i)
-      for_each_part([&](std::size_t part, const Bins& bins) {
-        run_tiles(part, blockings_[part].tiles.part(i), tensors, bins, own);
-      });
-    return;
+void DataPlan::by_tiles(Turns parts, const Tensors& tensors, float* workspace, Team team) const {
+  for (std::size_t part = parts.begin; part < parts.end; ++part) {
+    const Bins filters = shared_bins(part, workspace);
+    for_each_piece(team, filters.blocks, {0, filters.rows}, kWidth,
+                   [&](Dim c, Range k) { transform_filters(parts_[part], tensors.taps, c, k, filters, c, 0); });
   }
+  team.barrier();
 
+  const Range mine = team.share(blockings_[parts.begin].tiles.count);
+  for (Dim i = mine.begin; i < mine.end; ++i)
+    for (std::size_t part = parts.begin; part < parts.end; ++part)
+      run_tiles(part, blockings_[part].tiles.part(i), tensors, shared_bins(part, workspace), own_bins(workspace, team));
+}
+
+void DataPlan::by_channels(Turns parts, const Tensors& tensors, float* workspace, Team team) const {
   const Parts chunks = parts_of_at_most(kChannelBlocks, narrow_.blocks());
   const Range mine = team.share(chunks.count);
-  for (Dim i = 0; i < blocks; ++i) {
+  for (Dim i = 0; i < blockings_[parts.begin].tiles.count; ++i) {
     if (i > 0) team.barrier();  // the tiles are written again
-    for_each_part([&](std::size_t part, const Bins& bins) {
+    for (std::size_t part = parts.begin; part < parts.end; ++part) {
+      const Bins bins = shared_bins(part, workspace);
       const Range tiles = blockings_[part].tiles.part(i);
-      make(bins, tiles.size(), kPieceTiles, [&](Dim k, Range piece) {
-        transform_tiles(parts_[part], tensors.wide, k, {tiles.begin + piece.begin, tiles.begin + piece.end}, bins,
-                        tiles.begin);
+      for_each_piece(team, bins.blocks, tiles, kPieceTiles, [&](Dim k, Range piece) {
+        transform_tiles(parts_[part], tensors.wide, k, piece, bins, tiles.begin);
       });
-    });
+    }
     team.barrier();
     for (Dim chunk = mine.begin; chunk < mine.end; ++chunk)
-      for_each_part([&](std::size_t part, const Bins& bins) {
-        run_channels(part, blockings_[part].tiles.part(i), chunks.part(chunk), tensors, bins, own);
-      });
+      for (std::size_t part = parts.begin; part < parts.end; ++part)
+        run_channels(part, blockings_[part].tiles.part(i), chunks.part(chunk), tensors, shared_bins(part, workspace),
+                     own_bins(workspace, team));
   }
 }
 

@@ -59,6 +59,17 @@ class PackedPlan : public Plan {
   bool groups_apart_;
 };
 
+/// visit(block, piece) for this thread's share of `blocks` times the pieces of `rows`, each of at most `most`.
+template <class Visit>
+void for_each_piece(Team team, Dim blocks, Range rows, Dim most, Visit visit) {
+  const Parts pieces = parts_of_at_most(most, rows.size());
+  const Range share = team.share(blocks * pieces.count);
+  for (Dim i = share.begin; i < share.end; ++i) {
+    const Range piece = pieces.part(i % pieces.count);
+    visit(i / pieces.count, Range{rows.begin + piece.begin, rows.begin + piece.end});
+  }
+}
+
 /// Tiles of a run of the weight gradient, at least; of several runs each has more than half as many.
 inline constexpr Dim kLeastRunTiles = 32;
 

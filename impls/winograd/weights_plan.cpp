@@ -131,10 +131,16 @@ Dim WeightsPlan::workspace_floats() const {
 
 std::string WeightsPlan::described(std::size_t part) const {
   const Blocking& at = blockings_[part];
-  return "runs of " + std::to_string(at.run) + " tiles, " +
-         (at.way == Way::by_tiles   ? "split among threads"
-          : at.way == Way::by_slabs ? std::to_string(at.slabs()) + " slabs of filters"
-                                    : "bin by bin");
+  const std::string runs = "runs of " + std::to_string(at.run) + " tiles, ";
+  switch (at.way) {
+    case Way::by_tiles:
+      return runs + "split among threads";
+    case Way::by_slabs:
+      return runs + std::to_string(at.slabs()) + " slabs of filters";
+    case Way::by_bins:
+      return runs + "bin by bin";
+  }
+  return runs;
 }
 
 void WeightsPlan::clear(const Operands& operands, Team team) const {
@@ -146,10 +152,14 @@ void WeightsPlan::clear(const Operands& operands, Team team) const {
 
 void WeightsPlan::run(std::size_t step, const Tensors& tensors, float* workspace, Team team) const {
   const Blocking& at = blockings_[step];
-  const auto run = at.way == Way::by_tiles   ? &WeightsPlan::by_tiles
-                   : at.way == Way::by_slabs ? &WeightsPlan::by_slabs
-                                             : &WeightsPlan::by_bins;
-  (this->*run)(parts_[step], at, tensors, workspace, team);
+  switch (at.way) {
+    case Way::by_tiles:
+      return by_tiles(parts_[step], at, tensors, workspace, team);
+    case Way::by_slabs:
+      return by_slabs(parts_[step], at, tensors, workspace, team);
+    case Way::by_bins:
+      return by_bins(parts_[step], at, tensors, workspace, team);
+  }
 }
 
 /// A block of channels of x, or after those one of dy.
@@ -165,24 +175,16 @@ void WeightsPlan::transform(const Tiling& tiling, const Tensors& tensors, Dim bl
 /// All channels of a run of tiles, by all threads.
 void WeightsPlan::transform_run(const Tiling& tiling, const Tensors& tensors, Range tiles, const Bins& x,
                                 const Bins& dy, Team team) const {
-  const Parts pieces = parts_of_at_most(kLeastRunTiles, tiles.size());
-  const Range share = team.share((x.blocks + dy.blocks) * pieces.count);
-  for (Dim i = share.begin; i < share.end; ++i) {
-    const Range piece = pieces.part(i % pieces.count);
-    transform(tiling, tensors, i / pieces.count, {tiles.begin + piece.begin, tiles.begin + piece.end}, tiles.begin, x,
-              dy);
-  }
+  for_each_piece(team, x.blocks + dy.blocks, tiles, kLeastRunTiles,
+                 [&](Dim block, Range piece) { transform(tiling, tensors, block, piece, tiles.begin, x, dy); });
   team.barrier();
 }
 
 /// All of dw, by all threads.
 void WeightsPlan::write_filters(const Tiling& tiling, const Bins& gradients, const Tensors& tensors, Team team) const {
-  const Dim filters = gradients.rows / kWidth;
-  const Range share = team.share(gradients.blocks * filters);
-  for (Dim i = share.begin; i < share.end; ++i) {
-    const Dim block = i / filters, k = i % filters * kWidth;
-    bins_to_filters(gradients, block, 0, tiling, filters_, tensors.taps + block * filters_.block(), {k, k + kWidth});
-  }
+  for_each_piece(team, gradients.blocks, {0, gradients.rows}, kWidth, [&](Dim block, Range k) {
+    bins_to_filters(gradients, block, 0, tiling, filters_, tensors.taps + block * filters_.block(), k);
+  });
 }
 
 void WeightsPlan::by_tiles(const Tiling& tiling, const Blocking& at, const Tensors& tensors, float* workspace,
